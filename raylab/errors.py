@@ -1,0 +1,25 @@
+"""The two ways things go wrong that a person must hear about in one line.
+
+`UserError` is a mistake in what was asked for: the command prints its one line and exits with code 2, before any
+compute is spent. `Diverged` ends a run, not a search.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake of the caller: what was wrong, what was got, what was expected, what to do next, in one line."""
+
+
+class Diverged(Exception):
+    """A run whose loss is no longer a number, or exploded; the run ends in the state `diverged`."""
+
+
+def unknown(kind: str, got: str, known: Iterable[str], hint: str = "") -> UserError:
+    """The error for a name that is not there, with the nearest one that is."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(got, choices, n=1, cutoff=0.5)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    listed = f" Expected one of: {', '.join(choices)}." if choices else f" There is no {kind} yet."
+    return UserError(f"unknown {kind} {got!r}.{meant}{listed}{' ' + hint if hint else ''}")

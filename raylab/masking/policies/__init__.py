@@ -1,0 +1,1 @@
+"""One file a masking policy; the file's name is the policy's."""
