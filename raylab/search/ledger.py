@@ -1,0 +1,180 @@
+"""The ledger: a study's append-only `ledger.jsonl`, the truth from which resume, MLflow, report and verdict are read.
+
+The driver alone writes it, one JSON object a line, each with `event` and `time` (Unix seconds). Events:
+
+    study    name, settings, data, environment           the first line
+    run      key, role, replicate, trial, recipe, values  a run was asked for
+    start    key                                          a lane took it up (again)
+    curve    key, points=[{step, time, loss, ...}]        what training printed, several points a line
+    rung     key, fraction, metrics                       a score on the way
+    end      key, state, metrics, scores, seconds, error  the run is over, in a true state
+    cached   key, trial                                   a trial proposed a recipe that had run already
+    interrupted, resumed                                  the driver stopped, went on
+    verdict  verdict                                      the decision
+
+`Study.read` folds the lines into one object; a torn last line (the driver was killed while writing) is ignored.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from raylab.errors import UserError
+
+State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed"]
+ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed")
+FILE = "ledger.jsonl"
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """One run as the ledger tells it.
+
+    role: explore, confirm (the winner on fresh seeds) or baseline (what it is compared with). trial: the number of
+    the trial that asked for it first. recipe: JSON form. values: what the space drew, by name. metrics: the last
+    known, e.g. dev_bits_per_answer, dev_exact_match, dev_f1, test_*, tokens, target_tokens, flops. scores: by split
+    and measure, one number a question, in the order of the split. seconds: by part, and `total`.
+    """
+
+    key: str
+    role: str
+    replicate: int
+    trial: int | None
+    recipe: dict[str, Any]
+    values: dict[str, Any]
+    label: str = ""
+    state: State = "waiting"
+    asked: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    rungs: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Study:
+    """A study as its ledger tells it. `cached` are the trials answered by a run that stood already."""
+
+    name: str
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    created: float
+    runs: dict[str, Run] = field(default_factory=dict)
+    cached: list[dict[str, Any]] = field(default_factory=list)
+    verdict: dict[str, Any] | None = None
+    updated: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> "Study":
+        """The study in `folder`. Raises UserError if there is no ledger or its first line is not a study."""
+        return cls.of(read_events(folder / FILE))
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]]) -> "Study":
+        """Fold the events of a ledger."""
+        study: Study | None = None
+        for event in events:
+            if event["event"] == "study":
+                study = cls(
+                    name=event["name"], settings=event["settings"], data=event["data"],
+                    environment=event["environment"], created=event["time"],
+                )  # fmt: skip
+            elif study is None:
+                raise UserError("the ledger does not begin with its study; it is not a raylab ledger.")
+            else:
+                study.apply(event)
+        if study is None:
+            raise UserError("the ledger is empty: the study stopped before it began. Start it again under another name.")
+        return study
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one more event."""
+        self.updated = event["time"]
+        kind = event["event"]
+        if kind == "run" and event["key"] not in self.runs:
+            names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
+            self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"])
+        elif kind == "cached":
+            self.cached.append(dict(event))
+        elif kind == "verdict":
+            self.verdict = event["verdict"]
+        elif "key" in event and event["key"] in self.runs:
+            _apply_to_run(self.runs[event["key"]], event)
+
+    def of_role(self, *roles: str) -> list[Run]:
+        """The runs of these roles, in the order they were asked for."""
+        return [run for run in self.runs.values() if run.role in roles]
+
+    def counts(self) -> dict[str, int]:
+        """Exploration's trials by state, cached ones beside them."""
+        counts = dict.fromkeys(("finished", "pruned", "failed", "diverged"), 0)
+        for run in self.of_role("explore"):
+            if run.state in counts:
+                counts[run.state] += 1
+        return {**counts, "cached": len(self.cached)}
+
+
+def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
+    kind = event["event"]
+    if kind == "start":
+        run.state, run.started = "running", run.started or event["time"]
+    elif kind == "curve":
+        known = run.curve[-1]["step"] if run.curve else -1  # a resumed run repeats points since its checkpoint
+        run.curve.extend(p for p in event["points"] if p["step"] > known)
+    elif kind == "rung":
+        run.rungs.append({"fraction": event["fraction"], "metrics": event["metrics"], "time": event["time"]})
+        run.metrics.update(event["metrics"])
+    elif kind == "end":
+        run.state, run.ended, run.error = event["state"], event["time"], event.get("error")
+        run.metrics.update(event.get("metrics", {}))
+        run.scores, run.seconds = event.get("scores", {}), event.get("seconds", {})
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """The events of a ledger file, without a torn last line."""
+    if not path.is_file():
+        raise UserError(f"no study at {path.parent}: {path.name} is missing. `raylab list` shows the studies there are.")
+    lines = path.read_bytes().split(b"\n")
+    events = []
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was never finished
+        try:
+            events.append(json.loads(line))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number} is not JSON ({error}); the ledger was changed by hand.") from error
+    return events
+
+
+class Ledger:
+    """The one writer of a study's ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._drop_torn_line()
+        self._file = open(self.path, "ab", buffering=0)
+
+    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Write one event and return it. It is on disk when this returns, unless the machine itself dies."""
+        row = {"event": event, "time": round(time.time(), 3), **fields}
+        self._file.write((json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode())
+        if event in ("end", "verdict"):
+            os.fsync(self._file.fileno())
+        return row
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _drop_torn_line(self) -> None:
+        if self.path.is_file():
+            content = self.path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if len(whole) < len(content):
+                os.truncate(self.path, len(whole))
