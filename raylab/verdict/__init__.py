@@ -1,0 +1,1 @@
+"""From fresh paired runs to a decision in plain words: estimates, their intervals, the verdict."""

@@ -1,0 +1,139 @@
+"""The decision, its sentence, and the whole verdict."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raylab.verdict.decision import comparison, decide, sentence
+from raylab.verdict.paired import Estimate, Interval, estimate
+from raylab.verdict.verdict import Arm, Role, conclude
+
+
+def _estimate(low: float, high: float) -> Estimate:
+    both = Interval(low=low, high=high)
+    return Estimate(mean=(low + high) / 2, seeds=3, questions=100, interval=both, seeds_only=both)
+
+
+def _arm(role: Role, scores: Sequence[Sequence[float] | None], label: str = "") -> Arm:
+    label = label or role
+    return Arm(label=label, role=role, keys=[f"{label}-{i}" for i in range(len(scores))], scores=scores)
+
+
+def _noise(mean: float, questions: int = 40, seeds: int = 3, seed: int = 0) -> list[list[float]]:
+    rng = np.random.default_rng(seed)
+    return (mean + 0.1 * rng.standard_normal((seeds, questions))).tolist()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "higher_is_better", "expected"),
+    [
+        (1.0, 2.0, True, "better"),
+        (1.0, 2.0, False, "worse"),
+        (-2.0, -1.0, False, "better"),
+        (-2.0, -1.0, True, "worse"),
+        (-1.0, 1.0, True, "no_reliable_difference"),
+        (0.0, 2.0, True, "no_reliable_difference"),
+        (0.0, 0.0, False, "no_reliable_difference"),
+    ],
+)
+def test_decide(low: float, high: float, higher_is_better: bool, expected: str) -> None:
+    assert decide(_estimate(low, high), higher_is_better) == expected
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert decide(estimate([[1.0, 2.0]]), True) == "not_run"
+
+
+def test_the_sentence_of_a_metric_where_less_is_better() -> None:
+    text = sentence("salient (rate 0.3)", "uniform", _estimate(-4.0, -2.2), "bits_per_answer", False)
+    assert text == "salient (rate 0.3) takes 3.1 bits per answer less than uniform [2.2, 4.0], 3 paired seeds: better."
+
+
+def test_the_sentence_of_exact_match_counts_points() -> None:
+    text = sentence("span", "uniform", _estimate(0.004, 0.02), "exact_match", True)
+    assert text == "span scores 1.2 points of exact match more than uniform [0.4, 2.0], 3 paired seeds: better."
+
+
+def test_a_limit_that_excludes_zero_is_not_printed_as_zero() -> None:
+    assert "[0.02, 1.82]" in sentence("a", "b", _estimate(0.02, 1.82), "bits_per_answer", False)
+
+
+def test_no_reliable_difference_shows_both_signs() -> None:
+    text = sentence("a", "b", _estimate(-0.5, 1.5), "bits_per_answer", False)
+    assert text == "a takes 0.5 bits per answer more than b [-0.5, 1.5], 3 paired seeds: no reliable difference."
+
+
+def test_a_comparison_of_nothing_says_so() -> None:
+    assert comparison("a", "b", estimate([None]), "f1") == "a and b have no finished seed in common"
+
+
+def test_the_verdict_of_a_clear_winner() -> None:
+    arms = [_arm("winner", _noise(5.0)), _arm("baseline", _noise(8.0, seed=1)), _arm("beside", _noise(6.0, seed=2), "none")]
+    verdict = conclude(arms, "bits_per_answer", False)
+    assert verdict["decision"] == "better"
+    assert verdict["difference"] == pytest.approx(-3.0, abs=0.1)
+    assert verdict["low"] < verdict["difference"] < verdict["high"] < 0
+    assert (verdict["winner"], verdict["baseline"], verdict["seeds"], verdict["prose"]) == ("winner", "baseline", 3, None)
+    [beside] = verdict["beside"]
+    assert "decision" not in beside and beside["difference"] == pytest.approx(-1.0, abs=0.1)
+    assert [arm["keys"][0] for arm in verdict["arms"]] == ["winner-0", "baseline-0", "none-0"]
+
+
+def test_prose_that_decides_otherwise_is_said() -> None:
+    mask = [i < 20 for i in range(40)]
+    ours = [[8.0 + x if prose else 2.0 + x for prose, x in zip(mask, row, strict=True)] for row in _noise(0.0)]
+    verdict = conclude([_arm("winner", ours), _arm("baseline", _noise(8.0, seed=1))], "bits_per_answer", False, mask)
+    assert verdict["decision"] == "better"
+    assert verdict["prose"]["decision"] == "no_reliable_difference"
+    assert "On prose alone (20 questions) the answer is another" in verdict["sentence"]
+
+
+def test_prose_that_agrees_is_not_repeated() -> None:
+    mask = [i < 20 for i in range(40)]
+    verdict = conclude([_arm("winner", _noise(5.0)), _arm("baseline", _noise(8.0, seed=1))], "bits_per_answer", False, mask)
+    assert verdict["prose"]["decision"] == "better"
+    assert "prose" not in verdict["sentence"]
+
+
+@pytest.mark.parametrize("mask", [None, [True] * 40, [False] * 40])
+def test_prose_is_null_where_it_adds_nothing(mask: list[bool] | None) -> None:
+    arms = [_arm("winner", _noise(5.0)), _arm("baseline", _noise(8.0, seed=1))]
+    assert conclude(arms, "bits_per_answer", False, mask)["prose"] is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "reason"),
+    [
+        ([], "no run finished"),
+        ([_arm("winner", _noise(1.0))], "no baseline"),
+        ([_arm("winner", _noise(1.0), "uniform"), _arm("baseline", _noise(1.0), "uniform")], "baseline itself"),
+        ([_arm("winner", _noise(1.0, seeds=1)), _arm("baseline", _noise(2.0, seeds=1))], "at least 2 paired seeds"),
+        ([_arm("winner", [None, None]), _arm("baseline", _noise(2.0, seeds=2))], "no finished seed in common"),
+    ],
+)
+def test_a_verdict_that_was_not_run_says_why(arms: list[Arm], reason: str) -> None:
+    verdict = conclude(arms, "bits_per_answer", False)
+    assert verdict["decision"] == "not_run"
+    assert reason in verdict["sentence"]
+    assert verdict["low"] is None
+
+
+def test_two_winners_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="one winner"):
+        conclude([_arm("winner", _noise(1.0), "a"), _arm("winner", _noise(1.0), "b")], "f1", True)
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _plain(v) for k, v in value.items())
+    return all(map(_plain, value)) if isinstance(value, list) else isinstance(value, (str, bool, int, float, type(None)))
+
+
+def test_a_verdict_is_finite_plain_json() -> None:
+    arms = [_arm("winner", [None, *_noise(5.0, seeds=2)]), _arm("baseline", _noise(8.0)), _arm("beside", [None] * 3, "none")]
+    verdict = conclude(arms, "bits_per_answer", False, [True] * 39 + [False])
+    assert _plain(verdict)
+    assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
