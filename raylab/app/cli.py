@@ -111,7 +111,8 @@ def _guarded(command: Callable[[], int]) -> int:
 def _overview(prog: str) -> str:
     width = max(map(len, COMMANDS))
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-    return f"Search the choices between a base model and a finetuned one, and tell truth from luck.\n\n{rows}\n\n`{prog} COMMAND --help` shows a command's options."
+    what = "Search the choices between a base model and a finetuned one, and tell truth from luck."
+    return f"{what}\n\n{rows}\n\n`{prog} COMMAND --help` shows a command's options."
 
 
 def _spoken(action: argparse.Action) -> str:
