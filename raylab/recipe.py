@@ -61,12 +61,20 @@ class Stage(Plugin):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
-    """The base model: a configuration of a family at a scale (random weights), or a checkpoint by name or path."""
+    """The base model: a configuration of a family at a scale (random weights), or a checkpoint by name or path.
+
+    precision: of the products in forward and backward passes; weights and their updates are float32.
+    """
 
     family: Literal["t5", "bart"] = "t5"
     scale: Literal["tiny", "small", "base"] = "tiny"
     pretrained: str | None = None
     dropout: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout is {self.dropout}; expected a fraction from 0 up to, but not including, 1.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,1 +1,18 @@
-"""The edges: Ray Train lanes, Ray Tune with Optuna, MLflow. Nothing outside this folder but raylab.app imports them."""
+"""The edges: Ray Train lanes, Ray Tune, Optuna, MLflow. Nothing outside this folder but raylab.app imports them."""
+
+import os
+
+# Read by Ray, Tune and MLflow when they are imported. Start-up must not wait for a network that is not there, nothing
+# is sent to anybody, and the ledger, not Tune's own files, is what a search is resumed from.
+for _name, _value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_AUTH_MODE": "disabled",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}.items():
+    os.environ.setdefault(_name, _value)

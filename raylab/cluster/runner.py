@@ -1,0 +1,178 @@
+"""Runs a study's requests on lanes of a Ray cluster: the one place where queue, lanes, Tune and ledger meet."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from raylab.cluster.lanes import LaneConfig, start_lane, start_queue
+from raylab.cluster.sampler import Sampler
+from raylab.cluster.trial import NAMESPACE, OBJECTIVE, PERCENT, QUEUE, Trial
+from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.search.ledger import ENDED, Ledger, Study
+from raylab.search.study import RUNGS, Conduct, Request
+
+POLL_S = 0.2
+REDUCTION = 4  # ASHA keeps one trial in four at a rung
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where and on how much a study runs; none of it decides a number. storage: where the study's folder lies."""
+
+    folder: Path
+    lanes: int
+    workers_per_lane: int = 1
+    gpus_per_worker: float = 0.0
+    address: str | None = None
+    plugins: tuple[str, ...] = ()
+    log_level: str = "error"
+    checkpoint_every_s: float = 30.0
+
+
+Live = dict[int, dict[str, Any]]
+
+
+class LaneRunner:
+    """A raylab.search.study.Runner on lanes. Use it as a context: lanes start on entry and end on exit.
+
+    on_change(study, live) is called from a thread of its own whenever something happened, a few times a second.
+    stop(): asked before every new trial; True ends exploration.
+    """
+
+    def __init__(
+        self, placement: Placement, data: Path, study: Study, ledger: Ledger, *,
+        on_change: Callable[[Study, Live], None] = lambda study, live: None, stop: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        self.placement, self.data, self.study, self.ledger = placement, data, study, ledger
+        self.on_change, self.stop = on_change, stop
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._error: BaseException | None = None
+        self._keep: set[str] = set()
+
+    def __enter__(self) -> "LaneRunner":
+        place = self.placement
+        if not ray.is_initialized():
+            resources = {} if place.address else {
+                "num_cpus": place.lanes * place.workers_per_lane,
+                "num_gpus": -(-int(place.lanes * place.workers_per_lane * place.gpus_per_worker * 1000) // 1000) or None,
+                "include_dashboard": False,
+            }  # fmt: skip
+            ray.init(
+                address=place.address, namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
+                logging_level=place.log_level.upper(), configure_logging=True, **resources,
+            )  # fmt: skip
+        self.queue_name = f"{QUEUE}-{self.study.name}"
+        self.queue = start_queue(self.queue_name, _ended(self.study))
+        config = LaneConfig(
+            queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
+            gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
+        )  # fmt: skip
+        self.lanes = [start_lane(i, config, place.folder / "lanes") for i in range(place.lanes)]
+        self._pump = threading.Thread(target=self._follow, name="raylab-ledger", daemon=True)
+        self._pump.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._closing.set()
+        self._pump.join(timeout=10)
+        ray.shutdown()
+        for leftover in ("lanes", "tune"):
+            shutil.rmtree(self.placement.folder / leftover, ignore_errors=True)
+
+    # --- Runner -------------------------------------------------------------------------------------------------
+
+    def explore(self, conduct: Conduct) -> None:
+        """Let Tune propose and schedule the trials that are still due."""
+        sampler = Sampler(conduct, self._config_of(conduct), lambda: self.stop() or self._error is not None)
+        tune.Tuner(
+            tune.with_resources(Trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
+            tune_config=tune.TuneConfig(
+                metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=sampler,
+                scheduler=_scheduler(conduct.settings.scheduler), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=str(self.placement.folder / "tune"), name=f"explore-{int(time.time())}", verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        ).fit()  # fmt: skip
+        asked = [run.key for run in self.study.of_role("explore")]
+        self._wait_for(asked)
+
+    def run(self, requests: Sequence[Request]) -> None:
+        """Run these, as far as they have not ended yet."""
+        due = [r for r in requests if (run := self.study.runs.get(r.key)) is None or run.state not in ENDED]
+        self._keep |= {r.key for r in requests if r.keep_model}
+        ray.get([self.queue.submit.remote(r.plain()) for r in due])
+        self._wait_for([r.key for r in due])
+
+    # --- the ledger's thread ------------------------------------------------------------------------------------
+
+    def _config_of(self, conduct: Conduct) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        metric = conduct.settings.metric
+        fixed = {"metric": metric, "higher_is_better": HIGHER_IS_BETTER[metric], "queue": self.queue_name}
+        return lambda request: {"request": request, **fixed}
+
+    def _wait_for(self, keys: Sequence[str]) -> None:
+        """Return when all of these are over and in the ledger."""
+        with self._changed:
+            while any(k not in self.study.runs or self.study.runs[k].state not in ENDED for k in keys):
+                if self._error is not None:
+                    raise self._error
+                self._changed.wait(timeout=1.0)
+
+    def _follow(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._take_in()
+                time.sleep(POLL_S)
+            self._take_in()
+        except BaseException as error:  # told to the main thread, which is waiting for what will not come
+            self._error = error
+            with self._changed:
+                self._changed.notify_all()
+
+    def _take_in(self) -> None:
+        events, live = ray.get(self.queue.poll.remote(), timeout=60)
+        for event in events:
+            if event["event"] == "run" and event["key"] in self.study.runs:
+                continue  # asked for before the search was resumed
+            row = self.ledger.append(**event)
+            with self._changed:
+                self.study.apply(row)
+                self._changed.notify_all()
+            if event["event"] == "end":
+                self._tidy(event["key"])
+        self.on_change(self.study, live)
+        ended, _ = ray.wait(self.lanes, num_returns=len(self.lanes), timeout=0)
+        ray.get(ended)  # a lane that could not be started says why
+
+    def _tidy(self, key: str) -> None:
+        """The run is in the ledger: its checkpoints go; the winner's model stays."""
+        folder = self.placement.folder / "runs" / key
+        if key in self._keep and (folder / "model").is_dir():
+            shutil.rmtree(self.placement.folder / "winner", ignore_errors=True)
+            shutil.move(folder / "model", self.placement.folder / "winner")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ended(study: Study) -> dict[str, dict[str, Any]]:
+    """The end of every run that is over, as the queue answers with it."""
+    return {
+        key: {"event": "end", "key": key, "state": run.state, "metrics": run.metrics} for key, run in study.runs.items() if run.state in ENDED
+    }
+
+
+def _scheduler(name: str) -> TrialScheduler:
+    if name == "none":
+        return FIFOScheduler()
+    return ASHAScheduler(time_attr=PERCENT, max_t=100, grace_period=round(100 * RUNGS[0]), reduction_factor=REDUCTION)

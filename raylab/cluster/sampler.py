@@ -1,0 +1,121 @@
+"""Optuna behind Ray Tune: OptunaSearch over a space's define-by-run function, rebuilt from the ledger.
+
+What OptunaSearch leaves to do: tell PRUNED and FAIL where a trial was pruned or failed (it tells COMPLETE, and TPE then
+compares low-fidelity values with full ones; a value that is no number leaves its trial running for ever), and start
+from recorded trials (its own way does not take define-by-run spaces).
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from raylab.cluster.trial import OBJECTIVE
+from raylab.search.ledger import Run
+from raylab.search.space import Chooser, Domain
+from raylab.search.study import Conduct
+from raylab.seeds import derive
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+_STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL, "diverged": TrialState.FAIL}
+
+
+class Draw(Chooser):
+    """Draws from an Optuna trial."""
+
+    def __init__(self, trial: Any, fixed: Any) -> None:
+        super().__init__(fixed)
+        self.trial = trial
+
+    def draw(self, name: str, domain: Domain) -> Any:
+        if domain.options:
+            return self.trial.suggest_categorical(name, domain.options)
+        if domain.integer:
+            return self.trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.log)
+        return self.trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """A domain as Optuna stores it."""
+    if domain.options:
+        return CategoricalDistribution(domain.options)
+    if domain.integer:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
+    return FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+class Sampler(OptunaSearch):
+    """TPE over a study's space that knows what the ledger knows; config is the run's request.
+
+    stop: asked before every suggestion; True ends exploration (a time budget).
+    """
+
+    def __init__(self, conduct: Conduct, config: Callable[[dict[str, Any]], dict[str, Any]], stop: Callable[[], bool]) -> None:
+        self.conduct, self.config, self.stop = conduct, config, stop
+        so_far = conduct.study.of_role("explore")
+        self.number = len(so_far) + len(conduct.study.cached)
+        # reopened with its first seed, a sampler would repeat its first suggestions
+        seed = derive(conduct.settings.seed, "sampler", self.number) % 2**32
+        tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+        super().__init__(space=lambda trial: None, metric=OBJECTIVE, mode="min", sampler=tpe)
+        self._unfinished = [run for run in so_far if run.state in ("waiting", "running")]
+        self._fill(so_far)
+
+    def _fill(self, so_far: Iterable[Run]) -> None:
+        for run in so_far:
+            if run.state in _STATES:
+                self._ot_study.add_trial(self._frozen(run))
+        for run in self._unfinished:
+            self._ot_study.enqueue_trial(run.values)
+        if not self.number:
+            setting = self.conduct.settings.setting
+            for start in self.conduct.space.starts(setting):
+                self._ot_study.enqueue_trial(self.conduct.space.decode(start, setting)[1])
+
+    def _frozen(self, run: Run) -> optuna.trial.FrozenTrial:
+        _, values, domains = self.conduct.space.decode(run.values, self.conduct.settings.setting)
+        value = self.conduct.objective(run.metrics)
+        state = _STATES[run.state] if math.isfinite(value) else TrialState.FAIL
+        return optuna.trial.create_trial(
+            state=state, value=None if state == TrialState.FAIL else value, params=values,
+            distributions={name: distribution(domain) for name, domain in domains.items()},
+            intermediate_values={1: value} if state == TrialState.PRUNED else None,
+        )  # fmt: skip
+
+    def suggest(self, trial_id: str) -> Any:
+        """The config of the next trial, or FINISHED."""
+        if self.stop():
+            return Searcher.FINISHED
+        trial = self._ot_trials[trial_id] = self._ot_study.ask()
+        draw = Draw(trial, self.conduct.settings.setting.fixed)
+        recipe = self.conduct.space.recipe(draw, self.conduct.settings.setting)
+        if self._unfinished:
+            number = self._unfinished.pop(0).trial
+        else:
+            number, self.number = self.number, self.number + 1
+        request = self.conduct.explore_request(recipe, draw.values, number if number is not None else self.number)
+        return self.config(request.plain())
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if math.isfinite(result[OBJECTIVE]):
+            super().on_trial_result(trial_id, result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell Optuna how the trial ended: a state of "running" is a trial that the scheduler stopped at a rung."""
+        if trial_id in self._completed_trials or trial_id not in self._ot_trials:
+            return
+        self._completed_trials.add(trial_id)
+        ended = (result or {}).get("state", "failed")
+        state = TrialState.PRUNED if ended == "running" else _STATES.get(ended, TrialState.FAIL)
+        value = (result or {}).get(OBJECTIVE, math.inf)
+        if not math.isfinite(value):
+            state = TrialState.FAIL
+        told = value if state == TrialState.COMPLETE else None  # a pruned trial's value is its last report
+        self._ot_study.tell(self._ot_trials[trial_id], told, state=state)

@@ -1,0 +1,100 @@
+"""A task made ready for training: one folder with tokens, tokenizer, questions and annotations, keyed by content.
+
+    STORAGE/data/<fingerprint>/
+        tokenizer/    *.npy    texts.txt    examples.json    annotations/    meta.json
+
+Its name is the data fingerprint that run keys are made of. Lanes open it by path and map it into memory.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from raylab.data.annotation import Annotation
+from raylab.data.corpus import Corpus, tokenise
+from raylab.data.files import written_once
+from raylab.data.task import SPLITS, Example, TaskData
+from raylab.data.tokenizer import load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.masking.corrupt import Symbols
+from raylab.recipe import digest
+
+PREPARATION_VERSION = 1  # raised when the same data would be prepared otherwise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preparation:
+    """How a task becomes tokens. tokenizer: a name or path, or None for a byte-level BPE of `vocab_size` trained on
+    the corpus and the train questions. max_tokens: the longest passage window, question or answer."""
+
+    tokenizer: str | None = None
+    vocab_size: int = 2000
+    max_tokens: int = 64
+
+
+def prepare(data: TaskData, content: str, how: Preparation, storage: Path, annotations: Iterable[Annotation] = ()) -> "Prepared":
+    """Tokenise and annotate `data` into its folder below `storage`, unless it stands there already.
+
+    content: the hash of `data` (raylab.data.source.fingerprint).
+    """
+    tokenizer_content = None
+    if how.tokenizer is not None:
+        tokenizer_content = digest(load_tokenizer(how.tokenizer).backend_tokenizer.to_str())
+    fingerprint = digest([content, asdict(how) | {"tokenizer": tokenizer_content}, PREPARATION_VERSION])
+    folder = storage / "data" / fingerprint
+    if not folder.exists():
+        with written_once(folder) as temporary:
+            _write(data, how, temporary)
+    prepared = Prepared(folder)
+    for annotation in annotations:
+        prepared.corpus.annotate(annotation)
+    return prepared
+
+
+def _write(data: TaskData, how: Preparation, folder: Path) -> None:
+    folder.mkdir()
+    tokenizer = load_tokenizer(how.tokenizer) if how.tokenizer else train_bpe(_training_text(data), how.vocab_size)
+    save_tokenizer(tokenizer, folder / "tokenizer")
+    Corpus.write(tokenise(data.corpus, tokenizer, how.max_tokens), folder)
+    examples = {split: [asdict(e) for e in data.splits[split]] for split in SPLITS}
+    (folder / "examples.json").write_text(json.dumps(examples, ensure_ascii=False), encoding="utf-8")
+    (folder / "meta.json").write_text(json.dumps({"task": data.name, "max_tokens": how.max_tokens}))
+
+
+def _training_text(data: TaskData) -> Iterable[str]:
+    yield from (f"{p.title}: {p.text}" for p in data.corpus)
+    for example in data.splits["train"]:
+        yield example.question
+        yield example.answer
+
+
+class Prepared:
+    """A prepared task, opened. Cheap to open; everything large is mapped or read on first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fingerprint = folder.name
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+        self.task: str = meta["task"]
+        self.max_tokens: int = meta["max_tokens"]
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(str(self.folder / "tokenizer"))
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        return symbols_of(self.tokenizer)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return Corpus(self.folder, len(self.tokenizer))
+
+    @cached_property
+    def splits(self) -> dict[str, tuple[Example, ...]]:
+        stored = json.loads((self.folder / "examples.json").read_text(encoding="utf-8"))
+        return {split: tuple(Example(**{**e, "answers": tuple(e["answers"])}) for e in stored[split]) for split in SPLITS}

@@ -1,0 +1,61 @@
+"""From rows of numpy to this worker's micro-batches on its device."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from raylab.masking.corrupt import Batch
+from raylab.models.flops import CostModel
+from raylab.training.loop import MicroBatch, StepBatch
+from raylab.training.parallel import Parallel
+
+
+def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens: int, micro_batch: int = 0) -> StepBatch:
+    """Shard a global batch over the workers, cut this worker's rows into micro-batches of `micro_batch` rows (0: one),
+    and count what the whole global batch holds."""
+    rows = batch.input_ids_BT.shape[0]
+    input_tokens, target_tokens = int(batch.attention_BT.sum()), int((batch.labels_BU != -100).sum())
+    mine = parallel.shard(rows)
+    own = Batch(input_ids_BT=batch.input_ids_BT[mine], attention_BT=batch.attention_BT[mine], labels_BU=batch.labels_BU[mine])
+    size = micro_batch or len(own.input_ids_BT)
+    return StepBatch(
+        micro_batches=[to_device(own, slice(i, i + size), parallel.device) for i in range(0, len(own.input_ids_BT), size)],
+        corpus_tokens=corpus_tokens,
+        input_tokens=input_tokens,
+        target_tokens=max(1, target_tokens),
+        flops=cost.training_flops(input_tokens, target_tokens, input_tokens / rows, target_tokens / rows),
+    )
+
+
+def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
+    """Copy rows to the device without their common padding; from pinned memory, in the background, on a GPU."""
+    width = max(1, int(batch.attention_BT[rows].sum(axis=1).max(initial=1)))
+    target = max(1, int((batch.labels_BU[rows] != -100).sum(axis=1).max(initial=1)))
+
+    def moved(array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+    return MicroBatch(
+        input_ids_BT=moved(batch.input_ids_BT[rows, :width]),
+        attention_BT=moved(batch.attention_BT[rows, :width]),
+        labels_BU=moved(batch.labels_BU[rows, :target]),
+    )
+
+
+def pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], eos: int, pad: int, max_tokens: int) -> Batch:
+    """Source and target sequences as one padded batch, each ended by eos and cut to `max_tokens`."""
+
+    def padded(rows: Sequence[Sequence[int]], fill: int) -> np.ndarray:
+        ended = [[*row[: max_tokens - 1], eos] for row in rows]
+        out = np.full((len(ended), max(map(len, ended))), fill, dtype=np.int64)
+        for i, row in enumerate(ended):
+            out[i, : len(row)] = row
+        return out
+
+    input_ids_BT = padded(sources, -1)
+    attention_BT = input_ids_BT >= 0
+    return Batch(
+        input_ids_BT=np.where(attention_BT, input_ids_BT, pad), attention_BT=attention_BT, labels_BU=padded(targets, -100)
+    )

@@ -1,0 +1,20 @@
+"""What a stage may use of the world: the prepared data, its seeds, its place among workers, its checkpoints."""
+
+from dataclasses import dataclass, field
+
+from raylab.data.prepared import Prepared
+from raylab.seeds import Seeds
+from raylab.training.checkpoint import Checkpoints
+from raylab.training.parallel import Parallel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """stage: the name under which checkpoints know the running stage (its position and its kind)."""
+
+    data: Prepared
+    seeds: Seeds
+    parallel: Parallel = field(default_factory=Parallel)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    stage: str = ""
+    precision: str = "float32"

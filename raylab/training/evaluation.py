@@ -1,0 +1,60 @@
+"""Scores of a finetuned model on questions: bits per answer, exact match and F1, one number a question."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from raylab.data.prepared import Prepared
+from raylab.data.scoring import HIGHER_IS_BETTER, exact_match, f1
+from raylab.data.task import Example
+from raylab.training.batching import to_device, pairs
+from raylab.training.loop import decode
+from raylab.training.parallel import Parallel
+
+ANSWER_TOKENS = 16  # longest generated answer
+BATCH = 64
+
+
+def score(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, parallel: Parallel) -> dict[str, list[float]]:
+    """One number a question for every measure, in the order of `examples`, on every worker.
+
+    bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in
+    float32: it does not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases.
+    """
+    model.eval()
+    mine = examples[parallel.shard(len(examples))]
+    by_length = sorted(range(len(mine)), key=lambda i: len(mine[i].question))
+    rows: dict[int, tuple[float, ...]] = {}
+    for begin in range(0, len(by_length), BATCH):
+        chosen = by_length[begin : begin + BATCH]
+        rows.update(zip(chosen, _score_batch(model, [mine[i] for i in chosen], data, parallel.device), strict=True))
+    gathered = parallel.gather([rows[i] for i in range(len(mine))], len(examples))
+    return {measure: [row[k] for row in gathered] for k, measure in enumerate(HIGHER_IS_BETTER)}
+
+
+def means(scores: dict[str, list[float]], split: str) -> dict[str, float]:
+    """The mean of every measure, named by split."""
+    return {f"{split}_{measure}": float(np.mean(values)) for measure, values in scores.items()}
+
+
+@torch.inference_mode()
+def _score_batch(
+    model: PreTrainedModel, examples: Sequence[Example], data: Prepared, device: torch.device
+) -> list[tuple[float, ...]]:
+    ids = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
+    questions = data.tokenizer([e.question for e in examples], **ids)["input_ids"]
+    answers = data.tokenizer([e.answer for e in examples], **ids)["input_ids"]
+    batch = to_device(pairs(questions, answers, data.symbols.eos, data.symbols.pad, data.max_tokens + 1), slice(None), device)
+    nats_BU = cross_entropy(decode(model, batch).float().transpose(1, 2), batch.labels_BU, ignore_index=-100, reduction="none")
+    bits_B = (nats_BU.sum(1) / math.log(2)).tolist()
+    generated = model.generate(
+        input_ids=batch.input_ids_BT, attention_mask=batch.attention_BT, max_new_tokens=ANSWER_TOKENS, do_sample=False, num_beams=1
+    )
+    texts = data.tokenizer.batch_decode(generated, skip_special_tokens=True)
+    return [
+        (bits, exact_match(text, e.answers), f1(text, e.answers)) for bits, text, e in zip(bits_B, texts, examples, strict=True)
+    ]
