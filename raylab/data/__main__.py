@@ -1,4 +1,5 @@
-from raylab.app.cli import run_module
+import sys
 
-if __name__ == "__main__":
-    run_module("data")
+from raylab.app.cli import main
+
+raise SystemExit(main(["data", *sys.argv[1:]]))

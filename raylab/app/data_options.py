@@ -1,0 +1,53 @@
+"""The options that say which data a command reads; shared by all commands that do."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from raylab.data.source import DataRequest, Source
+from raylab.data.task import SPLITS
+from raylab.errors import UserError, unknown
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, *, dataset: bool = True) -> None:
+    """Add --dataset (unless the command takes it as an argument of its own) and all that narrows it down."""
+    group = parser.add_argument_group("data")
+    if dataset:
+        group.add_argument("--dataset", default="triviaqa", metavar="NAME_OR_PATH", help="what to learn (default: triviaqa)")
+    group.add_argument("--source", choices=get_args(Source), default="auto", help="where it is read from (default: auto)")
+    group.add_argument("--data-dir", type=Path, metavar="DIR", help="a folder with a folder for each dataset and corpus")
+    group.add_argument("--corpus", metavar="NAME_OR_PATH", help="the passages that intermediate pretraining reads")
+    group.add_argument(
+        "--splits", type=_splits, default={}, metavar="train=F,dev=F,test=F", help="which local file is which split"
+    )
+    group.add_argument(
+        "--answerable-only", action=argparse.BooleanOptionalAction, default=True,
+        help="keep only questions of which an accepted answer stands in the corpus (default: yes)",
+    )  # fmt: skip
+    group.add_argument("--max-examples", type=int, metavar="N", help="read at most N questions of each split")
+    group.add_argument("--max-passages", type=int, metavar="N", help="read at most N passages")
+
+
+def request_from(args: argparse.Namespace) -> DataRequest:
+    """The request that the options make. Raises UserError for limits that are not positive."""
+    return DataRequest(
+        dataset=args.dataset,
+        source=args.source,
+        data_dir=args.data_dir.expanduser() if args.data_dir else None,
+        corpus=args.corpus,
+        splits=args.splits,
+        answerable_only=args.answerable_only,
+        max_examples=args.max_examples,
+        max_passages=args.max_passages,
+    )
+
+
+def _splits(text: str) -> dict[str, str]:
+    """ "train=a.jsonl,test=b.jsonl" as a mapping. Raises UserError for anything else."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    for split, equals, name in pairs:
+        if not equals or not name.strip():
+            raise UserError(f"--splits {text!r} is not of the form train=FILE,dev=FILE,test=FILE.")
+        if split.strip() not in SPLITS:
+            raise unknown("split", split.strip(), SPLITS)
+    return {split.strip(): name.strip() for split, _, name in pairs}

@@ -1,0 +1,152 @@
+"""Datasets and corpora in a folder of one's own: `DATA_DIR/NAME/`, or any folder (or single file) by its path.
+
+Files of a dataset belong to the split their name begins with (train, dev, validation or val, test; devtest is a test
+split), or else the first such word in it ("web-dev.json"). A file named exactly so goes before others of its split
+("dev" before "dev_ood"); several like "train-00000-of-00002" are read one after the other. Files without such a word
+are only read where no file has one. All files of a corpus are read.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from raylab.data.assembly import Questions
+from raylab.data.question_answering import is_question, read_example, read_passages
+from raylab.data.rows import format_of, rows_of
+from raylab.data.task import SPLITS, Example, Passage
+from raylab.errors import UserError, unknown
+
+Kind = Literal["questions", "corpus", "other"]
+KINDS: tuple[Kind, ...] = ("questions", "corpus")  # what a task is made of
+_SPLIT_WORD = re.compile(r"(?:^|[-_. ])(?:(?P<train>train)|(?P<test>test|devtest)|(?P<dev>dev|valid|val))", re.IGNORECASE)
+_EXACT = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test", "devtest": "test"}
+_LABELS = ("label", "target", "score", "labels")
+
+
+def is_path(name: str) -> bool:
+    """Whether a dataset or corpus was given as a path rather than a name."""
+    return "/" in name or "\\" in name or name.startswith(("~", ".")) or format_of(Path(name)) is not None
+
+
+def find(name: str, data_dir: Path | None) -> Path | None:
+    """The folder or file of a dataset or corpus: the path itself, or its folder in `data_dir`; None if it has none there.
+
+    Raises UserError for a path or a `data_dir` that does not exist.
+    """
+    if data_dir is not None:
+        check_data_dir(data_dir)
+    if is_path(name):
+        path = Path(name).expanduser()
+        if not path.exists():
+            raise UserError(f"there is nothing at {name}. Expected a folder with files like train.jsonl, or one such file.")
+        return path
+    folder = data_dir / name if data_dir is not None else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Raise UserError unless the folder is there."""
+    if not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir} is no folder. Give one that holds a folder for each dataset.")
+
+
+def name_of(path: Path) -> str:
+    """The name of a dataset or corpus read from a path: its folder's, or its file's without endings."""
+    return path.name.split(".")[0] if path.is_file() else path.resolve().name
+
+
+def names(data_dir: Path, kind: Kind) -> tuple[str, ...]:
+    """The folders of `data_dir` that hold questions, or texts, in files raylab can read."""
+    folders = sorted(folder for folder in data_dir.iterdir() if folder.is_dir())
+    return tuple(folder.name for folder in folders if kind_of(folder) == kind)
+
+
+def kind_of(path: Path) -> Kind:
+    """What a folder or file holds, by its first row: questions, texts with nothing to predict, or something else."""
+    try:
+        where, row = next(itertools.chain.from_iterable(map(rows_of, _files(path))), ("", {}))
+    except UserError:  # a broken neighbour must not spoil a listing; reading it says what is wrong
+        return "other"
+    if is_question(row, where):
+        return "questions"
+    return "corpus" if isinstance(row.get("text"), str) and not any(label in row for label in _LABELS) else "other"
+
+
+def read_questions(path: Path, files: Mapping[str, str]) -> Questions:
+    """All questions at `path`. `files` names the file of a split (--splits) where its name does not say.
+
+    Raises UserError for a broken row (file and line), a file that is not there, or no row at all.
+    """
+    chosen, notes = _chosen(path, files) if files else _recognised(path)
+    passages: dict[str, Passage] = {}
+    splits: dict[str, tuple[Example, ...]] = {}
+    for split, paths in chosen.items():
+        rows = (row for file in paths for row in _read(file, passages))
+        splits[split] = tuple(rows)
+    if not any(splits.values()):
+        raise UserError(
+            f"there is no readable row in {_listed(path, itertools.chain(*chosen.values()))}; expected one question a row."
+        )
+    return Questions(splits=splits, passages=tuple(passages.values()), notes=notes)
+
+
+def read_corpus(path: Path) -> tuple[Passage, ...]:
+    """All passages at `path`, each once: rows with `text` (and `title`), or the passages that questions carry.
+
+    Raises UserError for a broken row (file and line) or no row at all.
+    """
+    files = _files(path)
+    passages = {p.id: p for file in files for where, row in rows_of(file) for p in read_passages(row, where)}
+    if not passages:
+        raise UserError(f"there is no readable row in {_listed(path, files)}; expected one passage a row, as `text` and `title`.")
+    return tuple(passages.values())
+
+
+def _read(file: Path, passages: dict[str, Passage]) -> Iterator[Example]:
+    stem = file.name.split(".")[0]
+    for number, (where, row) in enumerate(rows_of(file), start=1):
+        example, own = read_example(row, where, f"{stem}-{number}")
+        passages.update((p.id, p) for p in own)
+        yield example
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    candidates = sorted(path.iterdir()) if path.is_dir() else [path]
+    return tuple(file for file in candidates if file.is_file() and format_of(file) and not file.name.startswith("."))
+
+
+def _chosen(path: Path, files: Mapping[str, str]) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
+    folder = path if path.is_dir() else path.parent
+    for split, name in files.items():
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        if not (folder / name).is_file():
+            raise UserError(
+                f"--splits {split}={name}: there is no such file in {folder}. It holds: {_listed(path, _files(path))}."
+            )
+    return {split: (folder / name,) for split, name in files.items()}, ()
+
+
+def _recognised(path: Path) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
+    """The files of each split, and a note that names those that are not read."""
+    files = _files(path)
+    if not files:
+        raise UserError(f"{path} holds no file raylab can read. Expected .jsonl, .json, .csv (also .gz) or .parquet files.")
+    by_split = {split: _of_split(split, files) for split in SPLITS}
+    found = {split: paths for split, paths in by_split.items() if paths}
+    if not found:
+        return {"train": files}, ()
+    unread = [file for file in files if not any(file in paths for paths in found.values())]
+    return found, (f"not read: {_listed(path, unread)}",) if unread else ()
+
+
+def _of_split(split: str, files: Sequence[Path]) -> tuple[Path, ...]:
+    exact = tuple(file for file in files if _EXACT.get(file.name.split(".")[0].lower()) == split)
+    return exact or tuple(file for file in files if (word := _SPLIT_WORD.search(file.name)) and word.lastgroup == split)
+
+
+def _listed(path: Path, files: object) -> str:
+    shown = [file.name for file in files] if path.is_dir() else []  # type: ignore[attr-defined]
+    return f"{path} ({', '.join(shown)})" if shown else str(path)

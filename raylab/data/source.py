@@ -1,0 +1,183 @@
+"""Where a task's data come from: chosen in the open, and said in the result.
+
+`load` takes a request to a TaskData. The source `auto` takes local files if any are named, then what the Hub's cache
+holds, then the Hub, then the built-in atlas: under the atlas's own name, with a warning for the headline.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from raylab.data import hub, local
+from raylab.data.assembly import Limits, Questions, Texts, assemble, narrow
+from raylab.data.corpora import CORPORA, Corpus
+from raylab.data.question_answering import DATASETS, Dataset, read_example, read_passages
+from raylab.data.task import SPLITS, Passage, TaskData
+from raylab.errors import UserError, unknown
+from raylab.recipe import canonical, encode
+
+ATLAS = "atlas"
+Source = Literal["auto", "local", "hub", "builtin"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRequest:
+    """What data a person asked for.
+
+    dataset: a name, or the path of a folder or file. data_dir: a folder with a folder for each dataset and corpus.
+    corpus: a name or path; None for the passages that come with the questions. splits: file names by split (local).
+    answerable_only: keep only questions of which an alias stands in the corpus. max_examples: at most so many
+    questions of each split; max_passages: at most so many passages; None for all.
+    """
+
+    dataset: str
+    source: Source = "auto"
+    data_dir: Path | None = None
+    corpus: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    answerable_only: bool = True
+    max_examples: int | None = None
+    max_passages: int | None = None
+
+    def __post_init__(self) -> None:
+        for option, limit in (("--max-examples", self.max_examples), ("--max-passages", self.max_passages)):
+            if limit is not None and limit < 1:
+                raise UserError(f"{option} is {limit}; expected 1 or more. Leave it out to read all.")
+
+    @property
+    def limits(self) -> Limits:
+        """What of the data is kept once they are read."""
+        return Limits(answerable_only=self.answerable_only, examples=self.max_examples, passages=self.max_passages)
+
+
+def load(request: DataRequest) -> TaskData:
+    """The task, ready to train on. Raises UserError for whatever is wrong with the request or the files."""
+    path = _local_path(request)
+    if path is not None:
+        return _from_local(request, path)
+    if request.dataset == ATLAS or request.source == "builtin":
+        return _from_atlas(request, "--source builtin was asked for")
+    try:
+        return _from_hub(request, DATASETS[request.dataset])
+    except hub.HubUnreachable as unreachable:
+        if request.source == "hub":
+            raise
+        return _from_atlas(request, unreachable.reason)
+
+
+def fingerprint(data: TaskData) -> str:
+    """20 hexadecimal digits over the content of splits and corpus: the same for equal content, wherever it came from."""
+    content = hashlib.blake2b(digest_size=10)
+    for split in SPLITS:
+        content.update(canonical([split, encode(data.splits[split])]).encode())
+    content.update(canonical(encode(data.corpus)).encode())
+    return content.hexdigest()
+
+
+def known_datasets(data_dir: Path | None) -> tuple[str, ...]:
+    """All names `--dataset` takes: those of the table, the atlas, and the folders of `data_dir`."""
+    return tuple(sorted({*DATASETS, ATLAS, *(local.names(data_dir, "questions") if data_dir else ())}))
+
+
+def _local_path(request: DataRequest) -> Path | None:
+    """Where the questions lie on this machine, or None if they are to be read from elsewhere."""
+    name, source, data_dir = request.dataset, request.source, request.data_dir
+    if name == ATLAS or source in ("hub", "builtin"):
+        _check_elsewhere(name, source)
+        return None
+    path = local.find(name, data_dir)
+    if path is None and name not in DATASETS:
+        raise unknown("dataset", name, known_datasets(data_dir), f"A folder is given by its path, e.g. ./{name}.")
+    if path is None and data_dir is not None:
+        held = ", ".join(local.names(data_dir, "questions")) or "none"
+        raise UserError(
+            f"--data-dir {data_dir} has no folder {name!r}; with questions there are: {held}. "
+            "Name one of these, or leave --data-dir out for the Hub."
+        )
+    if path is None and source == "local":
+        raise UserError(f"--source local needs files: give --data-dir DIR with DIR/{name}/, or a folder's path as --dataset.")
+    return path
+
+
+def _check_elsewhere(name: str, source: Source) -> None:
+    if local.is_path(name):
+        raise UserError(f"--dataset {name} is a path, which --source {source} does not read. Use --source local or auto.")
+    if name == ATLAS and source in ("hub", "local"):
+        raise UserError(f"--dataset {ATLAS} comes with raylab, not from --source {source}. Use --source builtin or auto.")
+    if name not in (ATLAS, *DATASETS):
+        raise unknown("dataset", name, [ATLAS, *DATASETS])
+
+
+def _from_local(request: DataRequest, path: Path) -> TaskData:
+    name = local.name_of(path)
+    texts = _texts(request, request.corpus) if request.corpus is not None else None
+    questions = local.read_questions(path, request.splits)
+    if texts is None and not questions.passages:
+        raise UserError(
+            f"{name} needs a corpus, as its rows carry no passages: give --corpus NAME_OR_PATH{_corpora_hint(request)}."
+        )
+    texts = texts or Texts(name=f"{name} passages", passages=questions.passages)
+    version = DATASETS[name].version if name in DATASETS else 1
+    return assemble(questions, texts, request.limits, name=name, source=f"local:{path}", version=version)
+
+
+def _corpora_hint(request: DataRequest) -> str:
+    found = local.names(request.data_dir, "corpus") if request.data_dir is not None else ()
+    return (
+        f"; in {request.data_dir} there are {', '.join(found)}"
+        if found
+        else f"; known by name are {', '.join([ATLAS, *CORPORA])}"
+    )
+
+
+def _from_hub(request: DataRequest, dataset: Dataset) -> TaskData:
+    texts = _texts(request, request.corpus) if request.corpus is not None else None
+    splits = {}
+    for split, there in dataset.splits.items():
+        rows = hub.rows(dataset.hub, there, request.max_examples)
+        splits[split] = tuple(read_example(row, where, f"{there}-{n}")[0] for n, (where, row) in enumerate(rows, start=1))
+    texts = texts or _texts(request, dataset.corpus)
+    source = f"hub:{dataset.hub.id}"
+    return assemble(Questions(splits=splits), texts, request.limits, name=dataset.name, source=source, version=dataset.version)
+
+
+def _from_atlas(request: DataRequest, reason: str) -> TaskData:
+    from raylab.data import atlas  # here, because the packages it is made of take time to import
+
+    data = atlas.load()
+    if request.dataset != ATLAS:
+        warning = f"this is not {request.dataset}: {reason}, so the built-in atlas (questions and passages) stands in its place"
+        return narrow(data, request.limits, warnings=(warning,))
+    if request.corpus in (None, ATLAS):
+        return narrow(data, request.limits)
+    texts = _texts(request, str(request.corpus))
+    return assemble(
+        Questions(splits=data.splits), texts, request.limits, name=data.name, source=data.source, version=data.version
+    )
+
+
+def _texts(request: DataRequest, name: str) -> Texts:
+    """A corpus by path, from the data folder, built in, or from the Hub. Raises UserError for an unknown name."""
+    path = local.find(name, request.data_dir)
+    if path is not None:
+        return Texts(name=local.name_of(path), passages=local.read_corpus(path))
+    if name == ATLAS:
+        from raylab.data import atlas
+
+        return Texts(name=ATLAS, passages=atlas.load().corpus)
+    if name not in CORPORA:
+        own = local.names(request.data_dir, "corpus") if request.data_dir is not None else ()
+        raise unknown("corpus", name, {ATLAS, *CORPORA, *own}, f"A folder or file is given by its path, e.g. ./{name}.")
+    return _texts_from_hub(CORPORA[name], request.max_passages)
+
+
+def _texts_from_hub(corpus: Corpus, limit: int | None) -> Texts:
+    most = limit or corpus.passages
+    passages: dict[str, Passage] = {}
+    for where, row in hub.rows(corpus.hub, corpus.split, most):
+        if row["text"].strip():  # the Hub's WikiText has empty lines as rows
+            passages.update((p.id, p) for p in read_passages(row, where))
+    notes = (f"the first {most:,} rows of {corpus.hub.id} are its corpus",) if most else ()
+    return Texts(name=corpus.name, passages=tuple(passages.values()), notes=notes)
