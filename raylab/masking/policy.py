@@ -14,7 +14,7 @@ import numpy as np
 from raylab.data.annotation import Annotation
 from raylab.registry import Plugin, Registry
 
-MASK, RANDOM, KEEP = 0, 1, 2  # what stands in the input for a hidden token
+MASK = -1  # in Mask.replacement_N: a mask symbol stands in the input, no token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,8 @@ class Mask:
 
     hidden_N: True for hidden tokens. begins_N: True for the hidden tokens that begin a span (two hidden neighbours are
     one span unless the second begins its own). inserted_N: True where an empty span stands before a token (text
-    infilling draws length 0), or None. replacement_N: MASK, RANDOM or KEEP for each hidden token, or None for MASK.
+    infilling draws length 0), or None. replacement_N: the token that stands in the input for each hidden one (a random
+    one, or the token itself), or MASK; None where all are MASK.
     """
 
     hidden_N: np.ndarray

@@ -1,0 +1,180 @@
+"""From a mask to what a model reads: padded inputs and labels, for encoder-decoders and for encoders.
+
+Letters: B rows (one a passage), T input positions, U label positions, N tokens of the batch laid end to end.
+
+Two families of encoder-decoders, told apart by their symbols. With sentinels (T5, Raffel et al. 2020) the k-th hidden
+span becomes the k-th sentinel, and the target names each span by its sentinel. Without (BART, Lewis et al. 2020) every
+span becomes one mask symbol. The same code serves both: a row of markers, of which BART has only one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from raylab.errors import UserError
+from raylab.masking.policy import MASK, Mask, Passages
+from raylab.masking.sampling import before, bounds, first_tokens, of_passage
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+
+Target = Literal["spans", "sentence"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Symbols:
+    """The token ids that a corruption writes. `sentinels` is empty for models that have none (BART, BERT)."""
+
+    pad: int
+    eos: int
+    mask: int
+    sentinels: tuple[int, ...]
+    vocab_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Model input, padded to the longest row of each side. Label padding is -100."""
+
+    input_ids_BT: np.ndarray  # int64
+    attention_BT: np.ndarray  # bool, False at padding
+    labels_BU: np.ndarray  # int64
+
+
+def corrupt(passages: Passages, mask: Mask, symbols: Symbols, target: Target, max_length: int, *, leading: bool = True) -> Batch:
+    """Encoder-decoder input and labels. Both sides end in eos and hold at most `max_length` tokens, eos included.
+
+    target: "spans" asks for the hidden spans, `<s0> span0 <s1> span1 ... eos`; "sentence" asks for the whole passage.
+    leading: with False the first marker of the spans target is left out, so that a single hidden span is predicted
+    alone (salient span masking).
+
+    - Spans past the last sentinel reuse it: the realised rate stays what the policy drew, and as both sides keep the
+      order of the spans, input and target still tell the passage.
+    - Hidden tokens that carry a replacement stand in the input as that token. Nothing in the input asks for them, so
+      the spans target leaves them out; the sentence target holds the original.
+    - A passage that does not fit is cut on the input side, and spans cut there are not asked for. Empty spans go
+      before any token does. A target that does not fit is cut at its end.
+    """
+    if max_length < 2:
+        raise UserError(f"max_length is {max_length}; expected at least 2, for one token and eos.")
+    layout = _Layout.of(passages, mask, symbols, max_length - 1)
+    inputs_BT, attention_BT = _padded(passages, layout.input_columns(), symbols.eos, symbols.pad, max_length)
+    columns = (
+        [(passages.tokens_N, np.ones(len(passages.tokens_N), bool))] if target == "sentence" else layout.target_columns(leading)
+    )
+    labels_BU, _ = _padded(passages, columns, symbols.eos, IGNORED, max_length)
+    return Batch(input_ids_BT=inputs_BT, attention_BT=attention_BT, labels_BU=labels_BU)
+
+
+def mlm(passages: Passages, mask: Mask, symbols: Symbols) -> Batch:
+    """Encoder input of unchanged length (BERT, Devlin et al. 2019), labels at the hidden positions only. Adds no eos."""
+    everywhere_N = np.ones(len(passages.tokens_N), bool)
+    shown_N = np.where(mask.hidden_N, symbols.mask, passages.tokens_N.astype(np.int64))
+    if mask.replacement_N is not None:
+        shown_N = np.where(mask.hidden_N & (mask.replacement_N != MASK), mask.replacement_N, shown_N)
+    asked_N = np.where(mask.hidden_N, passages.tokens_N.astype(np.int64), IGNORED)
+    inputs_BT, attention_BT = _padded(passages, [(shown_N, everywhere_N)], None, symbols.pad)
+    labels_BT, _ = _padded(passages, [(asked_N, everywhere_N)], None, IGNORED)
+    return Batch(input_ids_BT=inputs_BT, attention_BT=attention_BT, labels_BU=labels_BT)
+
+
+Column = tuple[np.ndarray, np.ndarray]  # for each token of the batch: a value, and whether it is written
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layout:
+    """What each token contributes, in this order: the marker of an empty span, the marker of its own span, itself.
+
+    shown_N: the token as the input shows it. kept_N: False past the end of an input that is full. masked_N: hidden
+    behind a marker. opens_N: masked, and the first of its span. number_N: how many markers stand before the token.
+    """
+
+    tokens_N: np.ndarray
+    shown_N: np.ndarray
+    kept_N: np.ndarray
+    masked_N: np.ndarray
+    opens_N: np.ndarray
+    inserted_N: np.ndarray | None
+    number_N: np.ndarray
+    markers: np.ndarray
+
+    @classmethod
+    def of(cls, passages: Passages, mask: Mask, symbols: Symbols, room: int) -> "_Layout":
+        shown_N, masked_N = _shown(passages, mask)
+        opens_N = masked_N & (mask.begins_N | _first_of_run(passages, masked_N))
+        items_N = ~masked_N | opens_N
+        used_N = before(items_N, passages.starts_R1) + items_N
+        kept_N = used_N <= room
+        inserted_N = _inserts_that_fit(passages, mask, items_N & kept_N, kept_N, room)
+        opened_N = opens_N if inserted_N is None else opens_N.astype(np.int64) + inserted_N
+        return cls(
+            tokens_N=passages.tokens_N,
+            shown_N=shown_N,
+            kept_N=kept_N,
+            masked_N=masked_N,
+            opens_N=opens_N & kept_N,
+            inserted_N=inserted_N,
+            number_N=before(opened_N, passages.starts_R1),
+            markers=np.array(symbols.sentinels or (symbols.mask,)),
+        )
+
+    def input_columns(self) -> list[Column]:
+        return [*self._marker_columns(True), (self.shown_N, self.kept_N & ~self.masked_N)]
+
+    def target_columns(self, leading: bool) -> list[Column]:
+        return [*self._marker_columns(leading), (self.tokens_N, self.kept_N & self.masked_N)]
+
+    def _marker_columns(self, leading: bool) -> list[Column]:
+        numbered = [(self.number_N, self.opens_N)]
+        if self.inserted_N is not None:
+            numbered = [(self.number_N, self.inserted_N), (self.number_N + self.inserted_N, self.opens_N)]
+        last = len(self.markers) - 1
+        return [(self.markers[np.minimum(k_N, last)], at_N if leading else at_N & (k_N > 0)) for k_N, at_N in numbered]
+
+
+def _shown(passages: Passages, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens with their replacements, and which of them a marker hides."""
+    if mask.replacement_N is None:
+        return passages.tokens_N, mask.hidden_N
+    replaced_N = mask.hidden_N & (mask.replacement_N != MASK)
+    return np.where(replaced_N, mask.replacement_N, passages.tokens_N), mask.hidden_N & ~replaced_N
+
+
+def _first_of_run(passages: Passages, masked_N: np.ndarray) -> np.ndarray:
+    """True for masked tokens without a masked one before them in their passage, whatever the policy said of spans."""
+    first_N = masked_N.copy()
+    first_N[1:] &= ~masked_N[:-1]
+    starts = first_tokens(passages)
+    first_N[starts] = masked_N[starts]
+    return first_N
+
+
+def _inserts_that_fit(passages: Passages, mask: Mask, items_N: np.ndarray, kept_N: np.ndarray, room: int) -> np.ndarray | None:
+    """The empty spans for which the input has room beside all its tokens, the first ones of each passage."""
+    if mask.inserted_N is None:
+        return None
+    wanted_N = mask.inserted_N & kept_N
+    left_R = room - np.diff(bounds(items_N)[passages.starts_R1])
+    return wanted_N & (before(wanted_N, passages.starts_R1) < of_passage(passages, left_R))
+
+
+def _padded(
+    passages: Passages, columns: Sequence[Column], eos: int | None, padding: int, max_length: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One row a passage: the values its tokens write, column by column within a token, then eos; and where they stand."""
+    values = columns[0][0] if len(columns) == 1 else np.stack([v for v, _ in columns], axis=1)
+    written = columns[0][1] if len(columns) == 1 else np.stack([w for _, w in columns], axis=1)
+    counts_N = written if written.ndim == 1 else written.sum(axis=1)
+    lengths_B = np.diff(bounds(counts_N)[passages.starts_R1])
+    flat = values[written]
+    fits_B = lengths_B if max_length is None else np.minimum(lengths_B, max_length)
+    if fits_B is not lengths_B and (fits_B < lengths_B).any():
+        place = np.arange(len(flat)) - np.repeat(bounds(lengths_B)[:-1], lengths_B)
+        flat = flat[place < np.repeat(fits_B, lengths_B)]
+    with_eos_B = np.zeros(len(fits_B), bool) if eos is None else lengths_B < (max_length or np.inf)
+    columns_T = np.arange((fits_B + with_eos_B).max(initial=0))
+    padded_BT = np.full((len(fits_B), len(columns_T)), padding, dtype=np.int64)
+    padded_BT[columns_T < fits_B[:, None]] = flat
+    padded_BT[np.flatnonzero(with_eos_B), fits_B[with_eos_B]] = eos if eos is not None else padding
+    return padded_BT, columns_T < (fits_B + with_eos_B)[:, None]
