@@ -9,6 +9,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from raylab.recipe import digest
+from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure
 
@@ -114,18 +115,6 @@ def study_metrics(study: Study) -> Iterator[Metric]:
     for name, value in figures.items():
         if _is_number(value):
             yield _metric(name, value, study.updated)
-
-
-def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths and plain values of nested JSON; a plugin's name stands at the plugin's own path."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from flatten(item, path if name == "name" and path else f"{path}.{name}".lstrip("."))
-    elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
-        for number, item in enumerate(value):
-            yield from flatten(item, f"{path}.{number}")
-    else:
-        yield path, value
 
 
 def _origin(study: Study) -> dict[str, Any]:

@@ -155,10 +155,10 @@ class StudyRows:
             except MlflowException as error:
                 if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                     raise
-                found = self._client.get_experiment_by_name(name)  # another study made it just now
+                return self._experiment(name, artifact_root)  # another study made it just now
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        return found.experiment_id
+        return str(found.experiment_id)
 
     def _found_or_made(self, study: Study) -> Row:
         tag = f"tags.`{rows.STUDY_ID}` = '{rows.study_id(study)}'"
@@ -176,8 +176,8 @@ class StudyRows:
             if run.data.tags[tag] in found:
                 self._client.delete_run(run.info.run_id)
             else:
-                data = {"tags": dict(run.data.tags), "params": dict(run.data.params)}
-                found[run.data.tags[tag]] = Row(run_id=run.info.run_id, status=run.info.status, **data)
+                tags, params = dict(run.data.tags), dict(run.data.params)
+                found[tags[tag]] = Row(run_id=run.info.run_id, status=run.info.status, tags=tags, params=params)
         return found
 
     def _search(self, filter_string: str) -> Iterator[Any]:

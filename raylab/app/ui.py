@@ -1,0 +1,57 @@
+"""raylab ui: MLflow's web page over the store that the studies of a folder were tracked into."""
+
+import argparse
+import signal
+import types
+import webbrowser
+from pathlib import Path
+
+from raylab.cluster.tracking import check_tracking, default_uri
+from raylab.cluster.tracking_server import Server, free_port
+from raylab.errors import UserError
+
+HELP = "open the MLflow UI over a folder of studies"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "--storage", type=Path, default=Path("runs"), metavar="DIR", help="where the studies lie (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=int, help="port on this machine (default: a free one)")
+    parser.add_argument("--no-open", action="store_true", help="print the address, open no browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    uri = default_uri(args.storage)
+    if uri.startswith(("http://", "https://")):
+        check_tracking(uri)
+        return _show(uri, args.no_open)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise UserError(f"nothing was tracked in {args.storage} yet: mlflow.db is missing. Give the --storage of a search.")
+    check_tracking(uri)
+    return _serve(uri, args)
+
+
+def _serve(uri: str, args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)  # so that the server ends with us however we are ended
+    try:
+        with Server(uri, args.storage / "artifacts", free_port(args.port), args.storage / "mlflow-server.log") as server:
+            _show(server.url, args.no_open)
+            print("Ctrl-C ends it.", flush=True)
+            return 0 if server.wait() == 0 else 1
+    except KeyboardInterrupt:
+        print()
+        return 0
+
+
+def _show(url: str, no_open: bool) -> int:
+    print(f"MLflow: {url}", flush=True)
+    if not no_open:
+        webbrowser.open(url)
+    return 0
+
+
+def _interrupt(signum: int, frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,5 @@
+"""The report of a study: one HTML file that needs no network, and the tables it was made from."""
+
+from raylab.search.report.page import FILES, write
+
+__all__ = ["FILES", "write"]

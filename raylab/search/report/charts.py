@@ -1,0 +1,164 @@
+"""The report's charts, as Plotly figures in JSON form. The page lends them its colours (templates/report.js)."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from raylab.search.ledger import Run, Study
+from raylab.search.measure import Measure
+from raylab.search.report.importance import Importance
+from raylab.search.report.table import policy_of
+from raylab.search.report.words import interval, number
+
+COLOURS = ("#3f7fd0", "#dd7a33", "#2f9e77", "#bf5590", "#8d6fd8", "#b8921c", "#2ba0b4", "#a3684c")
+GREY = "#8b9099"
+ROW_PX = 58
+
+
+def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
+    """The test score of each arm: a dot a seed, the mean as a bar, the dots of one seed joined. None without values."""
+    shown = [arm for arm in verdict.get("arms", ()) if any(value is not None for value in arm.get("values", ()))]
+    if not shown:
+        return None
+    figure = go.Figure()
+    for seed, values in enumerate(zip(*(arm["values"] for arm in shown), strict=True), start=1):
+        figure.add_scatter(
+            x=values, y=_heights(shown), mode="lines", line={"color": GREY, "width": 1}, opacity=0.45, hoverinfo="skip"
+        )
+        words = [f"{_text(arm['label'])}<br>seed {seed}: {number(value)}" for arm, value in zip(shown, values, strict=True)]
+        _dots(figure, values, _heights(shown), words)
+    for height, arm in zip(_heights(shown), shown, strict=True):
+        known = [value for value in arm["values"] if value is not None]
+        mean = sum(known) / len(known)
+        figure.add_scatter(
+            x=[mean, mean], y=[height - 0.16, height + 0.16], mode="lines", line={"color": _colour(verdict, arm["label"]), "width": 4},
+            hovertext=f"{_text(arm['label'])}<br>mean {number(mean)}", hoverinfo="text",
+        )  # fmt: skip
+    return _rows(figure, [f"{arm['label']}" for arm in shown], f"test {measure.words}")
+
+
+def differences(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
+    """The winner's difference to each other arm with its 95 % interval, beside zero. None without a difference."""
+    against = f"against {verdict.get('baseline')}"
+    rows = [(against, verdict), (f"{against}, on prose alone", verdict.get("prose") or {})]
+    rows += [(f"beside: against {arm.get('label')}", arm) for arm in verdict.get("beside", ())]
+    rows = [(label, row) for label, row in rows if row.get("difference") is not None]
+    if not rows:
+        return None
+    figure = go.Figure()
+    for height, (label, row) in zip(_heights(rows), rows, strict=True):
+        colour = COLOURS[0] if row is verdict else GREY
+        low, high = row.get("low"), row.get("high")
+        if low is not None and high is not None:
+            figure.add_scatter(x=[low, high], y=[height] * 2, mode="lines", line={"color": colour, "width": 3}, hoverinfo="skip")
+        figure.add_scatter(
+            x=[row["difference"]], y=[height], mode="markers", marker={"color": colour, "size": 11},
+            hovertext=f"{_text(label)}<br>{_text(interval(dict(row), measure))}", hoverinfo="text",
+        )  # fmt: skip
+    figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
+    better = "right" if measure.higher_is_better else "left"
+    return _rows(figure, [label for label, _ in rows], f"difference in {measure.words} (better to the {better} of zero)")
+
+
+def progress(study: Study, measure: Measure) -> dict[str, Any] | None:
+    """Each trial's score when it ended, coloured by policy, and the best so far. None if none has a score."""
+    explored = study.of_role("explore")
+    course = measure.course(explored)
+    if not course:
+        return None
+    figure = go.Figure()
+    minutes = [_minutes(run, study) for run, _ in course]
+    figure.add_scatter(
+        x=minutes, y=[best for _, best in course], mode="lines", name="best so far", line={"color": GREY, "width": 2, "shape": "hv"},
+        hoverinfo="skip",
+    )  # fmt: skip
+    for policy, colour in _coloured(explored):
+        of_policy = [run for run in explored if policy_of(run) == policy]
+        _trials(figure, [(run, measure.score(run)) for run in of_policy], study, policy, colour, hollow=False)
+        _trials(figure, [(run, _last_rung(run, measure)) for run in of_policy], study, policy, colour, hollow=True)
+    figure.update_layout(height=380, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_xaxes(title="minutes since the start", rangemode="tozero")
+    figure.update_yaxes(title=f"dev {measure.words}")
+    return _json(figure)
+
+
+def importance(found: Sequence[Importance]) -> dict[str, Any] | None:
+    """A bar a choice; pale where it may be chance."""
+    if not found:
+        return None
+    figure = go.Figure()
+    figure.add_bar(
+        x=[one.share for one in found], y=_heights(found), orientation="h", width=0.28,
+        marker={"color": COLOURS[0], "opacity": [1.0 if one.sure else 0.3 for one in found]}, hoverinfo="text",
+        hovertext=[f"{_text(one.name)}: {one.share:.0%} over {one.trials} trials, p = {one.p:.2g}" for one in found],
+    )  # fmt: skip
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    labels = [f"{one.name}: {one.share:.0%}{'' if one.sure else ', may be chance'}" for one in found]
+    return _rows(figure, labels, "share of the differences between trials", row_px=46)
+
+
+def _trials(
+    figure: go.Figure, scored: Iterable[tuple[Run, float | None]], study: Study, policy: str, colour: str, *, hollow: bool
+) -> None:
+    shown = [(run, score) for run, score in scored if score is not None]
+    if not shown:
+        return
+    how = " at its last rung, then pruned" if hollow else ""
+    figure.add_scatter(
+        x=[_minutes(run, study) for run, _ in shown], y=[score for _, score in shown], mode="markers", legendgroup=policy,
+        name=f"{_text(policy)}, pruned" if hollow else _text(policy), hoverinfo="text",
+        marker={"color": colour, "size": 10, "symbol": "circle-open" if hollow else "circle", "line": {"width": 2 if hollow else 0}},
+        hovertext=[f"trial {run.trial}: {_text(run.label)}<br>{number(score)}{how}" for run, score in shown],
+    )  # fmt: skip
+
+
+def _dots(figure: go.Figure, x: Sequence[Any], y: Sequence[float], words: Sequence[str]) -> None:
+    figure.add_scatter(x=x, y=y, mode="markers", marker={"color": GREY, "size": 9}, hovertext=words, hoverinfo="text")
+
+
+def _rows(figure: go.Figure, labels: Sequence[str], title: str, row_px: int = ROW_PX) -> dict[str, Any]:
+    """Rows with their label above them instead of beside, so that a phone has room for both."""
+    for height, label in zip(_heights(labels), labels, strict=True):
+        figure.add_annotation(
+            x=0, xref="paper", y=height + 0.2, yanchor="bottom", xanchor="left", text=_text(label), showarrow=False, align="left"
+        )
+    figure.update_layout(height=row_px * len(labels) + 70, showlegend=False)
+    figure.update_yaxes(visible=False, range=[-0.35, len(labels) - 0.25], fixedrange=True)
+    figure.update_xaxes(title=title)
+    return _json(figure)
+
+
+def _heights(rows: Sequence[Any]) -> list[float]:
+    """The first row at the top."""
+    return [float(len(rows) - 1 - i) for i in range(len(rows))]
+
+
+def _coloured(runs: Iterable[Run]) -> list[tuple[str, str]]:
+    policies = dict.fromkeys(map(policy_of, runs))
+    return [(policy, COLOURS[i % len(COLOURS)]) for i, policy in enumerate(policies)]
+
+
+def _colour(verdict: Mapping[str, Any], label: str) -> str:
+    return COLOURS[0] if label == verdict.get("winner") else COLOURS[1] if label == verdict.get("baseline") else GREY
+
+
+def _last_rung(run: Run, measure: Measure) -> float | None:
+    return run.rungs[-1]["metrics"].get(f"dev_{measure.name}") if run.state == "pruned" and run.rungs else None
+
+
+def _minutes(run: Run, study: Study) -> float:
+    return round(((run.ended or run.asked) - study.created) / 60, 2)
+
+
+def _text(words: str) -> str:
+    """Plotly reads some tags in its texts; what comes from a user has none."""
+    return html.escape(words, quote=False)
+
+
+def _json(figure: go.Figure) -> dict[str, Any]:
+    figure.update_layout(margin={"l": 8, "r": 16, "t": 8, "b": 8}, template=None)
+    figure.update_xaxes(automargin=True, fixedrange=True)
+    figure.update_yaxes(automargin=True, fixedrange=True)
+    return figure.to_plotly_json()  # type: ignore[no-any-return]

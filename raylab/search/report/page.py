@@ -1,0 +1,139 @@
+"""Writing the report: what the ledger tells, laid out by the templates."""
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from raylab.search.flat import flatten
+from raylab.search.ledger import Run, Study
+from raylab.search.measure import Measure
+from raylab.search.report import table, words
+from raylab.search.report.importance import FEWEST_TRIALS, importances
+
+FILES = ("report.html", "masks.html", "runs.csv", "verdict.json", "winner.json")
+
+Masks = Mapping[str, Sequence[Sequence[tuple[str, bool]]]]
+
+
+def write(folder: Path, masks: Masks | None = None) -> Path:
+    """Write report.html and its tables into the study's `folder`, and return the page's path.
+
+    masks: for each policy, what it hides in some sample passages, as pieces of text with a hidden flag. They are kept
+    in masks.json, so that the report can be written again without drawing them. Raises UserError if there is no study.
+    """
+    study = Study.read(folder)
+    kept = _kept_masks(folder, masks)
+    page = _environment().get_template("report.html").render(_context(study, kept))
+    _save(folder / "report.html", page)
+    _save(folder / "runs.csv", table.as_csv(study))
+    if kept:
+        _save(folder / "masks.html", _environment().get_template("masks.html").render(title=study.name, passages=_passages(kept)))
+    if study.verdict:
+        _save(folder / "verdict.json", _pretty(study.verdict))
+    if winner := winning_run(study):
+        _save(folder / "winner.json", _pretty(winner.recipe))
+    return folder / "report.html"
+
+
+def winning_run(study: Study) -> Run | None:
+    """The first run of the verdict's winner, or without a verdict the best of exploration."""
+    verdict = study.verdict or {}
+    keys = [key for arm in verdict.get("arms", ()) if arm.get("label") == verdict.get("winner") for key in arm.get("keys", ())]
+    known = (study.runs[key] for key in keys if key in study.runs)
+    return next(known, None) or Measure.of(study).best(study.of_role("explore"))
+
+
+def _context(study: Study, masks: Masks) -> dict[str, Any]:
+    from raylab.search.report import charts  # importing Plotly takes a second
+
+    measure, verdict = Measure.of(study), study.verdict or {}
+    found = importances(study.of_role("explore"), measure)
+    figures = {
+        "arms": charts.arms(verdict, measure), "differences": charts.differences(verdict, measure),
+        "progress": charts.progress(study, measure), "importance": charts.importance(found),
+    }  # fmt: skip
+    winner = winning_run(study)
+    return {
+        "study": study, "measure": measure, "verdict": verdict, "headline": words.headline(study),
+        "decision": verdict.get("decision", "not_run"), "interval": words.interval(verdict, measure),
+        "warnings": study.data.get("warnings") or (), "totals": _totals(study), "figures": figures,
+        "plotly": _plotly() if any(figures.values()) else "", "fewest_trials": FEWEST_TRIALS,
+        "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
+        "failures": [run for run in study.runs.values() if run.error],
+        "winner": winner, "winner_recipe": _pretty(winner.recipe) if winner else "",
+        "facts": {"Data": _facts(study.data), "Settings": _facts(study.settings), "Environment": _facts(study.environment)},
+    }  # fmt: skip
+
+
+def _totals(study: Study) -> list[tuple[str, str]]:
+    runs = list(study.runs.values())
+    states = ", ".join(f"{number} {state}" for state, number in study.counts().items() if number)
+    return [
+        ("trials", states or "none ended"),
+        ("runs of the verdict", str(len(study.of_role("confirm", "baseline")))),
+        ("corpus tokens read", words.count(table.total(runs, "tokens"))),
+        ("compute", f"{words.count(table.total(runs, 'flops'))}FLOP"),
+        ("time", words.duration(study.updated - study.created)),
+    ]
+
+
+def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was set, by name; lists of sentences one below the other."""
+    shown = ((path, "\n".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v)) for path, v in flatten(values))
+    return [(path.replace("_", " ") or "name", text) for path, text in shown if text not in ("", "None")]
+
+
+def _passages(masks: Masks) -> list[list[dict[str, Any]]]:
+    """By passage, so that policies stand one below the other over the same text; neighbours of one kind are joined."""
+    longest = max(map(len, masks.values()), default=0)
+    return [[_masked(policy, drawn[i]) for policy, drawn in masks.items() if i < len(drawn)] for i in range(longest)]
+
+
+def _masked(policy: str, pieces: Sequence[tuple[str, bool]]) -> dict[str, Any]:
+    joined = [(hidden, "".join(text for text, _ in run)) for hidden, run in groupby(pieces, key=lambda piece: bool(piece[1]))]
+    return {"policy": policy, "pieces": joined, "share": sum(bool(hidden) for _, hidden in pieces) / max(1, len(pieces))}
+
+
+def _kept_masks(folder: Path, masks: Masks | None) -> Masks:
+    path = folder / "masks.json"
+    if masks is not None:
+        _save(path, json.dumps(masks, ensure_ascii=False))
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("raylab.search.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"number": words.number, "count": words.count, "duration": words.duration}
+    environment.globals["decisions"] = words.DECISIONS
+    return environment
+
+
+@functools.cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _save(path: Path, text: str) -> None:
+    """Replace a file at once, so that nobody reads half of it."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
