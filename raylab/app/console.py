@@ -10,9 +10,16 @@ from rich.table import Table
 _PIPE_WIDTH = 240  # wide enough that no cell is cut; a script that wants cells takes --json
 
 
+class _Output(Console):
+    """rich would exit with 1 when the reader of a pipe has left; the command line handles that itself."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output, as it is now: tests and pipes put another one in its place."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    return _Output(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Table:
