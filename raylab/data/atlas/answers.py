@@ -26,6 +26,13 @@ _SOVEREIGNS = (
 )
 
 
+# The singular of currencies whose plural is not made with an s.
+_ONE_OF = {
+    "kroner": "krone", "kronor": "krona", "kronur": "krona", "koruny": "koruna", "zlotych": "zloty", "leva": "lev", "lei": "leu",
+    "leke": "lek", "emalangeni": "lilangeni", "maloti": "loti", "meticais": "metical", "quetzales": "quetzal", "colones": "colon",
+}  # fmt: skip
+
+
 def _variants(names: list[str]) -> Names:
     """Without repetition and empty names, and each name also as typed on a plain keyboard."""
     cleaned = [name.strip(" ,;.'\"") if not name.endswith("D.C.") else name for name in names]
@@ -121,8 +128,9 @@ def currency(field: str) -> Names:
     full = re.split(r" \(| per ", field)[0].split("/")[0].split(" or ")[0].strip()
     full = re.sub(r"^(?:Communaut[eé] Financi[eè]re Africaine|Coop[eé]ration Financi[eè]re en Afrique Centrale)", "CFA", full)
     full = re.sub(r"^Comptoirs Fran[cç]ais du Pacifique", "CFP", full)
-    singular = re.sub(r"(?<=[a-z])s$", "", re.sub(r"ies$", "y", full)) if not full.endswith("ss") else full
-    return _variants([singular, full, singular.split()[-1], full.split()[-1]]) if singular else ()
+    *issuer, plural = full.split() or [""]
+    unit = _ONE_OF.get(plural, plural.removesuffix("s"))
+    return _variants([" ".join([*issuer, unit]), full, unit, plural])
 
 
 def summit(field: str) -> Names:
@@ -143,7 +151,7 @@ def longest(field: str) -> Names:
     return _variants([ranked[0][1]]) if len(ranked) > 1 and ranked[0][0] > ranked[1][0] else ()
 
 
-def language(field: str) -> Names:
+def languages(field: str) -> Names:
     """The official languages: "Malay (Bahasa Melayu) (official), English"."""
     return _variants(re.findall(r"(?:^|, |; )([A-Z][a-z]+(?: [A-Z][a-z]+)?)(?: \([^)]*\))?(?: [\d.]+%)? \(official\b", field))
 

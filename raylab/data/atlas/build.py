@@ -6,7 +6,7 @@ of the text where something has to be drawn.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from raylab.data.atlas.questions import Question

@@ -3,6 +3,7 @@
 The file is read directly: importing the package costs a second (pandas, SQLAlchemy, pydantic), a query a millisecond.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from raylab.errors import UserError
 
 DESCRIPTION, USES, ORIGIN = "description", "uses", "name_origin"
 SECTIONS = {DESCRIPTION: "{name}", ORIGIN: "Name of {named}", USES: "Use of {named}"}
+_SLIP = re.compile(r"(?<=um)py\b")  # "platinumpy", "lanthanumpy": left by a replacement in the package's source
 _COLUMNS = ("name", "symbol", "discoverers", *SECTIONS)
 
 
@@ -44,6 +46,6 @@ def _record(row: dict[str, str | None]) -> Record:
 
 def _prose(fields: dict[str, str], name: str) -> Iterator[Prose]:
     for section, title in SECTIONS.items():
-        for paragraph in paragraphs(fields.get(section, "")):
+        for paragraph in paragraphs(_SLIP.sub("", fields.get(section, ""))):
             for text in sentences(paragraph):
                 yield Prose(section=section, title=title.format(name=name, named=name.lower()), text=text)

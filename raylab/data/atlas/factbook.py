@@ -46,7 +46,7 @@ NAMES = {
     "xx": None,
 }
 
-_UNDEFINED_ACRONYMS = frozenset("AIDS CPN GDP HIV HMS LORAN MEC NGO PPM ROI ROK UAV USA USSR".split())
+_UNDEFINED_ACRONYMS = frozenset({"AIDS", "GDP", "HIV", "HMS", "LORAN", "NGO", "ROI", "ROK", "UAV", "UNITA", "USA", "USSR"})
 _ENDS_NAME = r"(?=[,.;']| (?:is|was|were|are|has|had|have|became|in|and|from|to|of|as|by|on|under|with|for)\b)"
 _IN_PARENTHESES = re.compile(r"\(([A-Z]{3,})(?=[;,)]| or\b)")
 _LISTED = re.compile(r"\b[A-Z]{3,}\b")
@@ -99,7 +99,7 @@ def _with_article(book: Mapping[str, Mapping[str, str]], names: set[str]) -> set
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     mentions = re.findall(rf"\b([Tt]he )?({alternatives}){_ENDS_NAME}", text)
     count = Counter((name, bool(article)) for article, name in mentions)
-    always = {name for name in names if name.endswith((" Islands", " Territory"))}
+    always = {name for name in names if name.endswith((" Islands", " Territory")) and " Island " not in name}
     return always | {name for name in names if count[name, True] > count[name, False]}
 
 

@@ -9,7 +9,10 @@ from raylab.data.atlas.answers import Names, itself, listed
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How a passage shows that it holds the answer: a regular expression with ANSWER, sought in some sections (or in all)."""
+    """How a passage shows that it holds the answer: a regular expression with ANSWER, sought in some sections (or in all).
+
+    A group named `also` holds a second accepted answer; other groups fill the question's template.
+    """
 
     pattern: str = "ANSWER"
     sections: Names = ()

@@ -64,10 +64,11 @@ def _in_prose(kind: Kind, record: Record, names: Names, pattern: re.Pattern[str]
 def _question(kind: Kind, record: Record, names: Names, prose: Prose, match: re.Match[str]) -> Question:
     slots = {name: text.lower() if name == "colour" else text for name, text in match.groupdict().items()}
     answer = match["answer"]
+    also = kind.widen(match["also"]) if slots.get("also") else ()
     return Question(
         kind=kind.name,
         text=kind.question.format(name=record.name, named=record.named, **slots),
-        answers=tuple(dict.fromkeys((answer, *kind.widen(answer), *names))),
+        answers=tuple(dict.fromkeys((answer, *kind.widen(answer), *also, *names))),
         record=record,
         prose=prose,
     )

@@ -5,11 +5,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-MIN_WORDS, MAX_WORDS = 5, 38  # of a passage of prose; about 90 tokens of a small vocabulary
+MIN_WORDS, MAX_WORDS = 5, 36  # of a passage of prose; about 90 tokens of a small vocabulary
 
 _TAG = re.compile(r"<[^>]+>")
 _BREAK = re.compile(r"(?i)</?(?:p|br|div|li|ul|ol)\b[^>]*>")
-_STRAIGHT = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\xad": None, "\u200b": None})
+_STRAIGHT = str.maketrans(dict(zip("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\"--", strict=True)) | {0xAD: None, 0x200B: None})
+_UNCOMPOSED = str.maketrans("\u0131\u00f8\u0142", "iol")  # letters that no combining mark was taken from
 _NOTE = re.compile(r"^(?:note(?: \d+)?|description|meaning|history)\s*:\s*", re.IGNORECASE)
 _STAMP = re.compile(r"\s*\((?:\d{4}(?:-\d{2,4})?(?: est\.)?|\d{4} est\.)\)(?=[.;]?$)")
 _ABBREVIATION = re.compile(
@@ -59,7 +60,7 @@ def ordinary_case(text: str, acronyms: frozenset[str]) -> str:
 
 def without_accents(text: str) -> str:
     """The text as a person types it on a plain keyboard: no combining marks."""
-    decomposed = unicodedata.normalize("NFKD", text.replace("ı", "i").replace("ø", "o").replace("ł", "l"))
+    decomposed = unicodedata.normalize("NFKD", text.translate(_UNCOMPOSED))
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
