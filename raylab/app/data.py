@@ -11,7 +11,7 @@ from raylab.data.source import ATLAS, fingerprint, known_datasets, load
 from raylab.data.task import SPLITS, Example, TaskData
 from raylab.errors import UserError, unknown
 
-HELP = "list the datasets, show one, or check files of your own"
+HELP = "list the datasets, or show one as a search would read it"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,4 @@
-import sys
+from raylab.app.cli import run_module
 
-from raylab.app.cli import main
-
-raise SystemExit(main(["data", *sys.argv[1:]]))
+if __name__ == "__main__":
+    run_module("data")

@@ -8,7 +8,7 @@ are only read where no file has one. All files of a corpus are read.
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -123,9 +123,7 @@ def _chosen(path: Path, files: Mapping[str, str]) -> tuple[dict[str, tuple[Path,
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         if not (folder / name).is_file():
-            raise UserError(
-                f"--splits {split}={name}: there is no such file in {folder}. It holds: {_listed(path, _files(path))}."
-            )
+            raise UserError(f"--splits {split}={name}: there is no such file in {folder}. It holds: {_names(_files(path))}.")
     return {split: (folder / name,) for split, name in files.items()}, ()
 
 
@@ -139,7 +137,7 @@ def _recognised(path: Path) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...
     if not found:
         return {"train": files}, ()
     unread = [file for file in files if not any(file in paths for paths in found.values())]
-    return found, (f"not read: {_listed(path, unread)}",) if unread else ()
+    return found, (f"files not read, as others belong to a split by name: {_names(unread)}",) if unread else ()
 
 
 def _of_split(split: str, files: Sequence[Path]) -> tuple[Path, ...]:
@@ -147,6 +145,9 @@ def _of_split(split: str, files: Sequence[Path]) -> tuple[Path, ...]:
     return exact or tuple(file for file in files if (word := _SPLIT_WORD.search(file.name)) and word.lastgroup == split)
 
 
-def _listed(path: Path, files: object) -> str:
-    shown = [file.name for file in files] if path.is_dir() else []  # type: ignore[attr-defined]
-    return f"{path} ({', '.join(shown)})" if shown else str(path)
+def _listed(path: Path, files: Iterable[Path]) -> str:
+    return f"{path} ({_names(files)})" if path.is_dir() else str(path)
+
+
+def _names(files: Iterable[Path]) -> str:
+    return ", ".join(file.name for file in files) or "nothing"

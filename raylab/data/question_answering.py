@@ -85,10 +85,11 @@ class Dataset:
 
     def _row(self, number: int, question: str, answer: str, aliases: Sequence[str]) -> Row:
         row: dict[str, Any] = {}
-        _put(row, self.columns.id, f"{self.name}-{number}")
-        _put(row, self.columns.question, question)
-        _put(row, self.columns.answer, answer)
-        _put(row, self.columns.answers, [answer, *aliases])
+        fields = {"id": f"{self.name}-{number}", "question": question, "answer": answer, "answers": [answer, *aliases]}
+        for field, value in fields.items():
+            path = getattr(self.columns, field)
+            if path.split(".")[0] in self.hub.columns:
+                _put(row, path, value)
         return row
 
 
@@ -113,7 +114,7 @@ _ENTRIES = (
         name="webquestions",
         hub=HubTable(id="stanfordnlp/web_questions", columns=("question", "answers")),
         splits={"train": "train", "test": "test"},
-        columns=Columns(id="", answer=""),
+        columns=PLAIN,
         licence="CC BY 4.0",
         source="Berant et al. 2013, Semantic Parsing on Freebase from Question-Answer Pairs",
     ),
@@ -234,8 +235,7 @@ def _at(row: Any, path: str) -> Any:
 
 
 def _put(row: dict[str, Any], path: str, value: Any) -> None:
-    if path:
-        *parents, last = path.split(".")
-        for name in parents:
-            row = row.setdefault(name, {})
-        row[last] = value
+    *parents, last = path.split(".")
+    for name in parents:
+        row = row.setdefault(name, {})
+    row[last] = value

@@ -7,11 +7,12 @@ official JSON files of TriviaQA and SQuAD are read as well: their nesting is und
 
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from raylab.errors import UserError
 
@@ -40,13 +41,16 @@ def rows_of(path: Path) -> Iterator[Placed]:
         ) from error
 
 
+def _bytes(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
 def _text(path: Path) -> TextIO:
-    opener: Callable[..., TextIO] = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(_bytes(path), encoding="utf-8-sig", newline="")
 
 
 def _jsonl(path: Path) -> Iterator[Placed]:
-    with _text(path) as lines:
+    with _bytes(path) as lines:  # decoded line by line, so that a wrong byte is found in its line
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path}, line {number}"
@@ -130,7 +134,7 @@ def _txt(path: Path) -> Iterator[Placed]:
                 paragraph = []
 
 
-def _parse(text: str, where: str, *, whole_file: bool = False) -> Any:
+def _parse(text: str | bytes, where: str, *, whole_file: bool = False) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:

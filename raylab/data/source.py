@@ -57,6 +57,10 @@ def load(request: DataRequest) -> TaskData:
     path = _local_path(request)
     if path is not None:
         return _from_local(request, path)
+    if request.splits:
+        raise UserError(
+            f"--splits names local files, but {request.dataset} is not read from any. Give --data-dir, or leave it out."
+        )
     if request.dataset == ATLAS or request.source == "builtin":
         return _from_atlas(request, "--source builtin was asked for")
     try:
