@@ -34,17 +34,19 @@ def _test_scores(runs: list[Run]) -> Iterator[tuple[str, dict[str, Any]]]:
 def command(study: Study, run: Run) -> str:
     """The command line that trains this run's model again, in the exported folder."""
     replicate = ["--seed", str(study.settings["seed"]), "--replicate", str(run.replicate)]
-    return shlex.join(["raylab", "run", "recipe.json", *replicate, *_data_options(study.settings)])
+    return shlex.join(["raylab", "run", "recipe.json", *replicate, *_data_options(study)])
 
 
-def _data_options(settings: dict[str, Any]) -> Iterator[str]:
+def _data_options(study: Study) -> Iterator[str]:
+    """The options of the data, with the source that was found instead of the one to be looked for ("auto")."""
+    settings = {**study.settings, "source": study.data["source"].split(":")[0]}
     for name in DATA_OPTIONS:
         value, option = settings.get(name), "--" + name.replace("_", "-")
-        if isinstance(value, bool):
-            yield option if value else option.replace("--", "--no-", 1)
-        elif isinstance(value, dict):
-            yield from (option, ",".join(f"{split}={file}" for split, file in value.items())) if value else ()
-        elif value is not None:
+        if value is False:
+            yield option.replace("--", "--no-", 1)
+        elif isinstance(value, dict) and value:
+            yield from (option, ",".join(f"{split}={file}" for split, file in value.items()))
+        elif value and value is not True:
             yield from (option, str(value))
 
 

@@ -121,7 +121,7 @@ def test_export_writes_the_model_and_all_that_remakes_it(
     run = Study.read(storage / "alpha").runs[told["key"]]
     assert (run.role, run.replicate) == ("confirm", 1)
     assert json.loads((target / "recipe.json").read_text()) == run.recipe
-    assert told["command"].startswith("raylab run recipe.json --seed 0 --replicate 1 --dataset triviaqa")
+    assert told["command"].startswith("raylab run recipe.json --seed 0 --replicate 1 --dataset triviaqa --source builtin")
     assert told["command"] in (target / "README.md").read_text()
 
 
