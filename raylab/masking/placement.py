@@ -20,12 +20,12 @@ def spans_at_random(
     lengths_p: the probabilities of the lengths 1, 2, ... in units.
     """
     units = words(passages) if unit == "word" else tokens(passages)
-    units_R, share = np.diff(units.bounds_R1), share_to_propose(units.sizes_U, rate)
+    units_R, share = np.diff(units.bounds_R1), share_to_propose(units.sizes, rate)
     hidden_R = budgets(units_R * share, rng)
     lengths_S, spans_R = lengths_within(hidden_R, lengths_p, rng)
     first_S = first_units(units, lengths_S, spans_R, random_gaps(units_R - hidden_R, spans_R, rng))
     if share > rate:
-        total_U1 = bounds(units.sizes_U)
+        total_U1 = bounds(units.sizes)
         left = thinned(total_U1[first_S + lengths_S] - total_U1[first_S], rate * total_U1[-1], rng)
         first_S, lengths_S = first_S[left], lengths_S[left]
     return units.starts_U[first_S], units.ends_U[first_S + lengths_S - 1]

@@ -27,7 +27,7 @@ class Units:
     bounds_R1: np.ndarray
 
     @property
-    def sizes_U(self) -> np.ndarray:
+    def sizes(self) -> np.ndarray:
         """Tokens of each unit."""
         return self.ends_U - self.starts_U
 
@@ -155,7 +155,7 @@ def picked(sizes_R: np.ndarray, counts_R: np.ndarray, rng: np.random.Generator) 
 
 def within(units: Units, order_U: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
     """The units that come first in the order of their passage and hold a share `rate` of its tokens, sorted."""
-    sizes_U = units.sizes_U[order_U]
+    sizes_U = units.sizes[order_U]
     tokens_R = np.diff(bounds(sizes_U)[units.bounds_R1])
     budget_U = np.repeat(budgets(tokens_R * rate, rng), np.diff(units.bounds_R1))
     taken = rng.random(len(sizes_U)) * sizes_U < budget_U - before(sizes_U, units.bounds_R1)

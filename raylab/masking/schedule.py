@@ -12,7 +12,7 @@ from raylab.recipe import knob
 def require(holds: bool, name: str, got: object, expected: str) -> None:
     """Raise UserError unless a policy's field is within its limits."""
     if not holds:
-        raise UserError(f"{name} is {got!r}; expected {expected}. Change it in the recipe or with --set policy.{name}=....")
+        raise UserError(f"the masking policy's {name} is {got!r}; expected {expected}. Change it where the policy is set.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.masking.batches import BART, EOS, T5, annotated, mask_from, passages_of, ragged, rebuilt
 
 from raylab.masking.corrupt import corrupt, mlm
 from raylab.masking.policy import Mask, Passages, Policy
 from raylab.masking.sampling import words
 from raylab.masking.schedule import RatedPolicy
 from raylab.recipe import decode, encode, knobs
+from tests.masking.batches import BART, EOS, T5, annotated, mask_from, passages_of, ragged, rebuilt
 
 NAMES = Policy.registry.names()
 RATED = [name for name in NAMES if issubclass(Policy.registry.get(name), RatedPolicy)]
@@ -160,7 +160,7 @@ def test_words_are_hidden_whole(name: str) -> None:
         mask, units = draw(policy, passages), words(passages)
         total = np.concatenate([[0], np.cumsum(mask.hidden_N)])
         hidden_U = total[units.ends_U] - total[units.starts_U]
-        assert set(np.unique(hidden_U / units.sizes_U)) <= {0.0, 1.0}
+        assert set(np.unique(hidden_U / units.sizes)) <= {0.0, 1.0}
 
 
 def test_a_collocation_is_hidden_whole_and_as_one_span() -> None:

@@ -10,7 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 _UPPER = "".join(c for c in map(chr, range(0x530)) if c.isupper())  # Latin, Greek, Cyrillic
-_MONTH = r"(?:Jan(?:uary|\.)|Feb(?:ruary|\.)|Mar(?:ch|\.)|Apr(?:il|\.)|May|June?|July?|Aug(?:ust|\.)|Sept?(?:ember|\.)|Oct(?:ober|\.)|Nov(?:ember|\.)|Dec(?:ember|\.))"
+_MONTH = (
+    r"(?:Jan(?:uary|\.)|Feb(?:ruary|\.)|Mar(?:ch|\.)|Apr(?:il|\.)|May|June?|July?|Aug(?:ust|\.)|Sept?(?:ember|\.)|Oct(?:ober|\.)|"
+    r"Nov(?:ember|\.)|Dec(?:ember|\.))"
+)
 _YEAR = r"(?:1\d{3}|20\d{2})"
 _ERA = r"(?:\s(?:BCE?|CE|AD)\b)"
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
@@ -33,19 +36,30 @@ _FACT = re.compile(
     rf"|\b{_YEAR}s?\b{_ERA}?"
     rf"|\b\d{{1,4}}{_ERA}"
 )
-_WORD = rf"[{_UPPER}](?:\.[{_UPPER}])+\.?|[{_UPPER}]\.(?=\s[{_UPPER}])|(?:[dlDL]['’])?[{_UPPER}][\w’']*(?:-\w+)*"
-_NAME = re.compile(
-    rf"(?<![\w’'-])(?:{_WORD})(?:\s(?:(?:of|the|de|and|la|von|van|der|del|du|al|for)\s){{0,2}}(?:{_WORD}|[IVX]+\b))*"
+_APOSTROPHE = "'\u2019"
+_WORD = (
+    rf"[{_UPPER}](?:\.[{_UPPER}])+\.?"  # U.S.
+    rf"|[{_UPPER}]\.(?=\s[{_UPPER}])"  # J. R. R.
+    rf"|(?:[dlDL][{_APOSTROPHE}])?[{_UPPER}][\w{_APOSTROPHE}]*(?:-\w+)*"  # d'Ivoire, Saint-Michel
 )
-_PLAIN_WORD = re.compile(r"(?<![\w’'-])[^\W\d_]+")
-_POSSESSIVE = re.compile(r"[’']s?$")
-_SENTENCE_START = re.compile(r"(?:^|[.!?:;]|\n)[\s\"'“‘(\[]*$")
+_LINK = r"(?:of|the|de|and|la|von|van|der|del|du|al|for)\s"
+_ALONE = rf"(?<![\w{_APOSTROPHE}-])"
+_NAME = re.compile(rf"{_ALONE}(?:{_WORD})(?:\s(?:{_LINK}){{0,2}}(?:{_WORD}))*")
+_PLAIN_WORD = re.compile(rf"{_ALONE}[^\W\d_]+")
+_POSSESSIVE = re.compile(rf"[{_APOSTROPHE}]s?$")
+_SENTENCE_START = re.compile("(?:^|[.!?:;]|\n)[\\s\"'\u201c\u2018(\\[]*$")
 # Written large at a sentence's start far more often than they are part of a name; decides where the texts are too few to tell.
 _FUNCTION_WORDS = frozenset(
-    "a an the this that these those it its he she they we you i his her their our my in on at by for from to of with as and but or "
-    "if when while where after before during since until although though because however there here not no all some most many "
-    "several both each every other another one two three its it's who what which how why then thus also only under over between "
-    "into through about against among more such was is are were has have had do does did can may will would should".split()
+    re.findall(
+        r"\w+",
+        """
+        a an the this that these those it its he she they we you i his her their our my in on at by for from to of with as
+        and but or if when while where after before during since until although though because however there here not no all
+        some most many several both each every other another one two three who what which how why then thus also only under
+        over between into through about against among more such was is are were has have had do does did can may will would
+        should
+        """,
+    )
 )
 
 

@@ -14,7 +14,7 @@ from raylab.data.annotation import Annotation
 from raylab.data.annotations.domain import Domain
 from raylab.data.annotations.tfidf import Tfidf
 from raylab.masking.policy import Mask, Passages
-from raylab.masking.sampling import budgets, mask_of, ordered, within, words
+from raylab.masking.sampling import mask_of, ordered, within, words
 from raylab.masking.schedule import RatedPolicy, require
 from raylab.recipe import knob
 

@@ -23,7 +23,7 @@ class Pmi(RatedPolicy):
     """
 
     longest: int = 5
-    min_count: int = 10
+    min_count: int = 5
     min_pmi: float = 3.0
 
     def needs(self) -> tuple[Annotation, ...]:
@@ -32,5 +32,5 @@ class Pmi(RatedPolicy):
     def draw(self, passages: Passages, rng: np.random.Generator, progress: float) -> Mask:
         spans = passages.spans[self.needs()[0]]
         units = words(passages, joined_N=covered(len(passages.tokens_N), spans.starts_S + 1, spans.ends_S))
-        hidden = chosen(units.sizes_U, self.rate_at(progress), rng)
+        hidden = chosen(units.sizes, self.rate_at(progress), rng)
         return mask_of(passages, units.starts_U[hidden], units.ends_U[hidden])

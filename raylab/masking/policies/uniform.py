@@ -29,7 +29,7 @@ class Uniform(RatedPolicy):
     def draw(self, passages: Passages, rng: np.random.Generator, progress: float) -> Mask:
         units = tokens(passages)
         hidden_N = np.zeros(len(passages.tokens_N), bool)
-        hidden_N[units.starts_U[chosen(units.sizes_U, self.rate_at(progress), rng)]] = True
+        hidden_N[units.starts_U[chosen(units.sizes, self.rate_at(progress), rng)]] = True
         replacement_N = self._replacements(passages, hidden_N, rng) if self.random_share or self.keep_share else None
         return Mask(hidden_N=hidden_N, begins_N=hidden_N, replacement_N=replacement_N)
 

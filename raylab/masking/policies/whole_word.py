@@ -15,5 +15,5 @@ class WholeWord(RatedPolicy):
 
     def draw(self, passages: Passages, rng: np.random.Generator, progress: float) -> Mask:
         units = words(passages)
-        hidden = chosen(units.sizes_U, self.rate_at(progress), rng)
+        hidden = chosen(units.sizes, self.rate_at(progress), rng)
         return mask_of(passages, units.starts_U[hidden], units.ends_U[hidden])
