@@ -9,6 +9,7 @@ from pathlib import Path
 from raylab.cluster.tracking import check_tracking, default_uri
 from raylab.cluster.tracking_server import Server, free_port
 from raylab.errors import UserError
+from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "open the MLflow UI over a folder of studies"
 
@@ -16,7 +17,7 @@ HELP = "open the MLflow UI over a folder of studies"
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "--storage", type=Path, default=Path("runs"), metavar="DIR", help="where the studies lie (default: %(default)s)"
+        "--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where the studies lie (default: %(default)s)"
     )
     parser.add_argument("--port", type=int, help="port on this machine (default: a free one)")
     parser.add_argument("--no-open", action="store_true", help="print the address, open no browser")

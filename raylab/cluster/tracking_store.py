@@ -241,7 +241,10 @@ def _state(run: Run | None, over: bool) -> str:
 
 
 def _study_state(study: Study) -> str:
-    return "finished" if study.verdict else "interrupted"
+    if study.verdict:
+        return "finished"
+    states = {run.state for run in study.runs.values()}
+    return "failed" if states and states <= {"failed", "diverged", "pruned"} else "interrupted"
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

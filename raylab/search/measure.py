@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.search.ledger import Run, Study
-
-_LOWER_IS_BETTER = ("bits", "nats", "loss", "perplexity")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,10 +15,10 @@ class Measure:
 
     @classmethod
     def of(cls, study: Study) -> "Measure":
-        """The metric of a study's settings. Its direction is the verdict's, or else told from its name."""
+        """The metric of a study's settings, in the direction that the verdict names, or else the scoring."""
         name = str(study.settings.get("metric") or "bits_per_answer")
-        told = (study.verdict or {}).get("higher_is_better", study.settings.get("higher_is_better"))
-        return cls(name=name, higher_is_better=not name.startswith(_LOWER_IS_BETTER) if told is None else bool(told))
+        told = (study.verdict or {}).get("higher_is_better")
+        return cls(name=name, higher_is_better=HIGHER_IS_BETTER.get(name, True) if told is None else bool(told))
 
     @property
     def words(self) -> str:

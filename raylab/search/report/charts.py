@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import plotly.graph_objects as go
@@ -23,7 +24,7 @@ def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
     if not shown:
         return None
     figure = go.Figure()
-    for seed, values in enumerate(zip(*(arm["values"] for arm in shown), strict=True), start=1):
+    for seed, values in enumerate(zip_longest(*(arm["values"] for arm in shown)), start=1):
         figure.add_scatter(
             x=values, y=_heights(shown), mode="lines", line={"color": GREY, "width": 1}, opacity=0.45, hoverinfo="skip"
         )
@@ -32,11 +33,12 @@ def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
     for height, arm in zip(_heights(shown), shown, strict=True):
         known = [value for value in arm["values"] if value is not None]
         mean = sum(known) / len(known)
+        colour = _colour(verdict, arm["label"])
         figure.add_scatter(
-            x=[mean, mean], y=[height - 0.16, height + 0.16], mode="lines", line={"color": _colour(verdict, arm["label"]), "width": 4},
+            x=[mean, mean], y=[height - 0.16, height + 0.16], mode="lines", line={"color": colour, "width": 4},
             hovertext=f"{_text(arm['label'])}<br>mean {number(mean)}", hoverinfo="text",
         )  # fmt: skip
-    return _rows(figure, [f"{arm['label']}" for arm in shown], f"test {measure.words}")
+    return _rows(figure, [arm["label"] for arm in shown])
 
 
 def differences(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
@@ -55,11 +57,11 @@ def differences(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] 
             figure.add_scatter(x=[low, high], y=[height] * 2, mode="lines", line={"color": colour, "width": 3}, hoverinfo="skip")
         figure.add_scatter(
             x=[row["difference"]], y=[height], mode="markers", marker={"color": colour, "size": 11},
-            hovertext=f"{_text(label)}<br>{_text(interval(dict(row), measure))}", hoverinfo="text",
+            hovertext=f"{_text(label)}<br>{_text(interval(row, measure))}", hoverinfo="text",
         )  # fmt: skip
+    figure.update_xaxes(range=_around(row.get(name) for _, row in rows for name in ("difference", "low", "high")))
     figure.add_vline(x=0, line={"color": GREY, "width": 1, "dash": "dot"})
-    better = "right" if measure.higher_is_better else "left"
-    return _rows(figure, [label for label, _ in rows], f"difference in {measure.words} (better to the {better} of zero)")
+    return _rows(figure, [label for label, _ in rows])
 
 
 def progress(study: Study, measure: Measure) -> dict[str, Any] | None:
@@ -71,16 +73,15 @@ def progress(study: Study, measure: Measure) -> dict[str, Any] | None:
     figure = go.Figure()
     minutes = [_minutes(run, study) for run, _ in course]
     figure.add_scatter(
-        x=minutes, y=[best for _, best in course], mode="lines", name="best so far", line={"color": GREY, "width": 2, "shape": "hv"},
-        hoverinfo="skip",
+        x=minutes, y=[best for _, best in course], mode="lines", name="best so far", hoverinfo="skip",
+        line={"color": GREY, "width": 2, "shape": "hv"},
     )  # fmt: skip
     for policy, colour in _coloured(explored):
         of_policy = [run for run in explored if policy_of(run) == policy]
-        _trials(figure, [(run, measure.score(run)) for run in of_policy], study, policy, colour, hollow=False)
-        _trials(figure, [(run, _last_rung(run, measure)) for run in of_policy], study, policy, colour, hollow=True)
+        named = _trials(figure, [(run, measure.score(run)) for run in of_policy], study, policy, colour)
+        _trials(figure, [(run, _last_rung(run, measure)) for run in of_policy], study, policy, colour, ring=True, named=not named)
     figure.update_layout(height=380, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    figure.update_xaxes(title="minutes since the start", rangemode="tozero")
-    figure.update_yaxes(title=f"dev {measure.words}")
+    figure.update_xaxes(title={"text": "minutes since the start", "font": {"size": 13}}, rangemode="tozero")
     return _json(figure)
 
 
@@ -94,39 +95,47 @@ def importance(found: Sequence[Importance]) -> dict[str, Any] | None:
         marker={"color": COLOURS[0], "opacity": [1.0 if one.sure else 0.3 for one in found]}, hoverinfo="text",
         hovertext=[f"{_text(one.name)}: {one.share:.0%} over {one.trials} trials, p = {one.p:.2g}" for one in found],
     )  # fmt: skip
-    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.25)
     labels = [f"{one.name}: {one.share:.0%}{'' if one.sure else ', may be chance'}" for one in found]
-    return _rows(figure, labels, "share of the differences between trials", row_px=46)
+    return _rows(figure, labels, row_px=46)
 
 
 def _trials(
-    figure: go.Figure, scored: Iterable[tuple[Run, float | None]], study: Study, policy: str, colour: str, *, hollow: bool
-) -> None:
+    figure: go.Figure, scored: Iterable[tuple[Run, float | None]], study: Study, policy: str, colour: str,
+    *, ring: bool = False, named: bool = True,
+) -> bool:  # fmt: skip
+    """Draw the trials that have a score, as rings if they were pruned; were there any?"""
     shown = [(run, score) for run, score in scored if score is not None]
-    if not shown:
-        return
-    how = " at its last rung, then pruned" if hollow else ""
-    figure.add_scatter(
-        x=[_minutes(run, study) for run, _ in shown], y=[score for _, score in shown], mode="markers", legendgroup=policy,
-        name=f"{_text(policy)}, pruned" if hollow else _text(policy), hoverinfo="text",
-        marker={"color": colour, "size": 10, "symbol": "circle-open" if hollow else "circle", "line": {"width": 2 if hollow else 0}},
-        hovertext=[f"trial {run.trial}: {_text(run.label)}<br>{number(score)}{how}" for run, score in shown],
-    )  # fmt: skip
+    how = " at its last rung, then pruned" if ring else ""
+    symbol = {"symbol": "circle-open", "line": {"width": 2}} if ring else {"symbol": "circle"}
+    if shown:
+        figure.add_scatter(
+            x=[_minutes(run, study) for run, _ in shown], y=[score for _, score in shown], mode="markers", legendgroup=policy,
+            name=_text(policy), showlegend=named, marker={"color": colour, "size": 10, **symbol}, hoverinfo="text",
+            hovertext=[f"trial {run.trial}: {_text(run.label)}<br>{number(score)}{how}" for run, score in shown],
+        )  # fmt: skip
+    return bool(shown)
+
+
+def _around(values: Iterable[float | None]) -> list[float]:
+    """A range that holds these and zero, with some air at both ends."""
+    known = [0.0, *(value for value in values if value is not None)]
+    air = 0.06 * (max(known) - min(known)) or 1.0
+    return [min(known) - air, max(known) + air]
 
 
 def _dots(figure: go.Figure, x: Sequence[Any], y: Sequence[float], words: Sequence[str]) -> None:
     figure.add_scatter(x=x, y=y, mode="markers", marker={"color": GREY, "size": 9}, hovertext=words, hoverinfo="text")
 
 
-def _rows(figure: go.Figure, labels: Sequence[str], title: str, row_px: int = ROW_PX) -> dict[str, Any]:
+def _rows(figure: go.Figure, labels: Sequence[str], row_px: int = ROW_PX) -> dict[str, Any]:
     """Rows with their label above them instead of beside, so that a phone has room for both."""
     for height, label in zip(_heights(labels), labels, strict=True):
         figure.add_annotation(
-            x=0, xref="paper", y=height + 0.2, yanchor="bottom", xanchor="left", text=_text(label), showarrow=False, align="left"
+            x=0, xref="paper", y=height + 0.2, yanchor="bottom", xanchor="left", text=_text(_shortened(label)), showarrow=False
         )
-    figure.update_layout(height=row_px * len(labels) + 70, showlegend=False)
+    figure.update_layout(height=row_px * len(labels) + 50, showlegend=False)
     figure.update_yaxes(visible=False, range=[-0.35, len(labels) - 0.25], fixedrange=True)
-    figure.update_xaxes(title=title)
     return _json(figure)
 
 
@@ -152,6 +161,11 @@ def _minutes(run: Run, study: Study) -> float:
     return round(((run.ended or run.asked) - study.created) / 60, 2)
 
 
+def _shortened(label: str, longest: int = 46) -> str:
+    """What a phone's width holds; the whole of it is said where the pointer is."""
+    return label if len(label) <= longest else f"{label[: longest - 1]}…"
+
+
 def _text(words: str) -> str:
     """Plotly reads some tags in its texts; what comes from a user has none."""
     return html.escape(words, quote=False)
@@ -161,4 +175,4 @@ def _json(figure: go.Figure) -> dict[str, Any]:
     figure.update_layout(margin={"l": 8, "r": 16, "t": 8, "b": 8}, template=None)
     figure.update_xaxes(automargin=True, fixedrange=True)
     figure.update_yaxes(automargin=True, fixedrange=True)
-    return figure.to_plotly_json()  # type: ignore[no-any-return]
+    return dict(figure.to_plotly_json())

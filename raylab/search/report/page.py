@@ -97,14 +97,23 @@ def _passages(masks: Masks) -> list[list[dict[str, Any]]]:
 
 def _masked(policy: str, pieces: Sequence[tuple[str, bool]]) -> dict[str, Any]:
     joined = [(hidden, "".join(text for text, _ in run)) for hidden, run in groupby(pieces, key=lambda piece: bool(piece[1]))]
-    return {"policy": policy, "pieces": joined, "share": sum(bool(hidden) for _, hidden in pieces) / max(1, len(pieces))}
+    share = sum(bool(hidden) for _, hidden in pieces) / max(1, len(pieces))
+    return {"policy": policy, "pieces": [part for piece in joined for part in _trimmed(*piece)], "share": share}
+
+
+def _trimmed(hidden: bool, text: str) -> list[tuple[bool, str]]:
+    """A hidden piece without the space around it, which would be marked as well."""
+    if not hidden or not text.strip():
+        return [(hidden, text)]
+    before, core, after = text.partition(text.strip())
+    return [(False, before), (True, core), (False, after)]
 
 
 def _kept_masks(folder: Path, masks: Masks | None) -> Masks:
     path = folder / "masks.json"
     if masks is not None:
         _save(path, json.dumps(masks, ensure_ascii=False))
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # type: ignore[no-any-return]
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 @functools.cache
