@@ -89,6 +89,13 @@ class Sampler(OptunaSearch):
             intermediate_values={1: value} if state == TrialState.PRUNED else None,
         )  # fmt: skip
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its searcher, to restore from it; a study is resumed from its ledger alone."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing, likewise."""
+
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial, or FINISHED."""
         if self.stop():

@@ -59,24 +59,21 @@ def corrupt(passages: Passages, mask: Mask, symbols: Symbols, target: Target, ma
     if max_length < 2:
         raise UserError(f"max_length is {max_length}; expected at least 2, for one token and eos.")
     layout = _Layout.of(passages, mask, symbols, max_length - 1)
-    inputs_BT, attention_BT = _padded(passages, layout.input_columns(), symbols.eos, symbols.pad, max_length)
-    columns = (
-        [(passages.tokens_N, np.ones(len(passages.tokens_N), bool))] if target == "sentence" else layout.target_columns(leading)
-    )
-    labels_BU, _ = _padded(passages, columns, symbols.eos, IGNORED, max_length)
+    inputs_BT, attention_BT = _side(passages, layout.input_columns(), symbols.eos, symbols.pad, max_length)
+    columns = layout.target_columns(leading) if target == "spans" else [(passages.tokens_N, np.ones_like(mask.hidden_N))]
+    labels_BU, _ = _side(passages, columns, symbols.eos, IGNORED, max_length)
     return Batch(input_ids_BT=inputs_BT, attention_BT=attention_BT, labels_BU=labels_BU)
 
 
 def mlm(passages: Passages, mask: Mask, symbols: Symbols) -> Batch:
     """Encoder input of unchanged length (BERT, Devlin et al. 2019), labels at the hidden positions only. Adds no eos."""
-    everywhere_N = np.ones(len(passages.tokens_N), bool)
-    shown_N = np.where(mask.hidden_N, symbols.mask, passages.tokens_N.astype(np.int64))
-    if mask.replacement_N is not None:
-        shown_N = np.where(mask.hidden_N & (mask.replacement_N != MASK), mask.replacement_N, shown_N)
-    asked_N = np.where(mask.hidden_N, passages.tokens_N.astype(np.int64), IGNORED)
-    inputs_BT, attention_BT = _padded(passages, [(shown_N, everywhere_N)], None, symbols.pad)
-    labels_BT, _ = _padded(passages, [(asked_N, everywhere_N)], None, IGNORED)
-    return Batch(input_ids_BT=inputs_BT, attention_BT=attention_BT, labels_BU=labels_BT)
+    shown_N, masked_N = _shown(passages, mask)
+    lengths_B = np.diff(passages.starts_R1)
+    there_BT = np.arange(lengths_B.max(initial=0)) < lengths_B[:, None]
+    inputs_BT, labels_BT = np.full((2, *there_BT.shape), [[[symbols.pad]], [[IGNORED]]], dtype=np.int64)
+    inputs_BT[there_BT] = np.where(masked_N, np.int64(symbols.mask), shown_N)
+    labels_BT[there_BT] = np.where(mask.hidden_N, passages.tokens_N, np.int64(IGNORED))
+    return Batch(input_ids_BT=inputs_BT, attention_BT=there_BT, labels_BU=labels_BT)
 
 
 Column = tuple[np.ndarray, np.ndarray]  # for each token of the batch: a value, and whether it is written
@@ -120,17 +117,26 @@ class _Layout:
         )
 
     def input_columns(self) -> list[Column]:
-        return [*self._marker_columns(True), (self.shown_N, self.kept_N & ~self.masked_N)]
+        """A token's place in the input holds its span's marker, or the token as shown, or nothing."""
+        shown_N = np.where(self.opens_N, self._marker(self._own_number()), self.shown_N)
+        return [*self._empty_spans(True), (shown_N, self.opens_N | (self.kept_N & ~self.masked_N))]
 
     def target_columns(self, leading: bool) -> list[Column]:
-        return [*self._marker_columns(leading), (self.tokens_N, self.kept_N & self.masked_N)]
+        number_N = self._own_number()
+        named_N = self.opens_N if leading else self.opens_N & (number_N > 0)
+        own = (self._marker(number_N), named_N)
+        return [*self._empty_spans(leading), own, (self.tokens_N, self.kept_N & self.masked_N)]
 
-    def _marker_columns(self, leading: bool) -> list[Column]:
-        numbered = [(self.number_N, self.opens_N)]
-        if self.inserted_N is not None:
-            numbered = [(self.number_N, self.inserted_N), (self.number_N + self.inserted_N, self.opens_N)]
-        last = len(self.markers) - 1
-        return [(self.markers[np.minimum(k_N, last)], at_N if leading else at_N & (k_N > 0)) for k_N, at_N in numbered]
+    def _empty_spans(self, leading: bool) -> list[Column]:
+        if self.inserted_N is None:
+            return []
+        return [(self._marker(self.number_N), self.inserted_N if leading else self.inserted_N & (self.number_N > 0))]
+
+    def _own_number(self) -> np.ndarray:
+        return self.number_N if self.inserted_N is None else self.number_N + self.inserted_N
+
+    def _marker(self, number_N: np.ndarray) -> np.ndarray:
+        return self.markers[np.minimum(number_N, len(self.markers) - 1)]
 
 
 def _shown(passages: Passages, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
@@ -159,22 +165,31 @@ def _inserts_that_fit(passages: Passages, mask: Mask, items_N: np.ndarray, kept_
     return wanted_N & (before(wanted_N, passages.starts_R1) < of_passage(passages, left_R))
 
 
-def _padded(
-    passages: Passages, columns: Sequence[Column], eos: int | None, padding: int, max_length: int | None = None
+def _side(
+    passages: Passages, columns: Sequence[Column], eos: int, padding: int, max_length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One row a passage: the values its tokens write, column by column within a token, then eos; and where they stand."""
-    values = columns[0][0] if len(columns) == 1 else np.stack([v for v, _ in columns], axis=1)
-    written = columns[0][1] if len(columns) == 1 else np.stack([w for _, w in columns], axis=1)
-    counts_N = written if written.ndim == 1 else written.sum(axis=1)
-    lengths_B = np.diff(bounds(counts_N)[passages.starts_R1])
-    flat = values[written]
-    fits_B = lengths_B if max_length is None else np.minimum(lengths_B, max_length)
-    if fits_B is not lengths_B and (fits_B < lengths_B).any():
-        place = np.arange(len(flat)) - np.repeat(bounds(lengths_B)[:-1], lengths_B)
-        flat = flat[place < np.repeat(fits_B, lengths_B)]
-    with_eos_B = np.zeros(len(fits_B), bool) if eos is None else lengths_B < (max_length or np.inf)
-    columns_T = np.arange((fits_B + with_eos_B).max(initial=0))
-    padded_BT = np.full((len(fits_B), len(columns_T)), padding, dtype=np.int64)
-    padded_BT[columns_T < fits_B[:, None]] = flat
-    padded_BT[np.flatnonzero(with_eos_B), fits_B[with_eos_B]] = eos if eos is not None else padding
-    return padded_BT, columns_T < (fits_B + with_eos_B)[:, None]
+    """One row a passage: what its tokens write, in order, then eos where there is room; and where something stands."""
+    flat, written_B = _written(passages, columns)
+    lengths_B = np.minimum(written_B, max_length)
+    if (lengths_B < written_B).any():
+        place = np.arange(len(flat)) - np.repeat(bounds(written_B)[:-1], written_B)
+        flat = flat[place < max_length]
+    ends_B = np.minimum(lengths_B + 1, max_length)
+    place_T = np.arange(ends_B.max(initial=0))
+    side_BT = np.full((len(ends_B), len(place_T)), padding, dtype=np.int64)
+    side_BT[place_T < lengths_B[:, None]] = flat
+    ended_B = np.flatnonzero(lengths_B < ends_B)
+    side_BT[ended_B, lengths_B[ended_B]] = eos
+    return side_BT, place_T < ends_B[:, None]
+
+
+def _written(passages: Passages, columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
+    """What the columns write, token by token and column by column within a token; and how much each passage does."""
+    if len(columns) == 1:
+        values_N, written_N = columns[0]
+        return values_N[written_N], np.diff(bounds(written_N)[passages.starts_R1])
+    writing = np.flatnonzero(np.logical_or.reduce([written_N for _, written_N in columns]))
+    values = np.stack([values_N[writing] for values_N, _ in columns], axis=1)
+    written = np.stack([written_N[writing] for _, written_N in columns], axis=1)
+    counts = bounds(written.sum(axis=1))
+    return values[written], np.diff(counts[np.searchsorted(writing, passages.starts_R1)])

@@ -130,8 +130,9 @@ def budgets(amounts_R: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def share_to_propose(sizes_U: np.ndarray, rate: float) -> float:
     """The share of the units among which, whatever their sizes, a share `rate` of the tokens is; `rate` if all are equal."""
-    spread = float(sizes_U.std() / sizes_U.mean()) if len(sizes_U) else 0.0
-    return min(1.0, rate + _MARGIN * spread * float(np.sqrt(rate * (1 - rate) / max(len(sizes_U), 1))))
+    count, total, squares = len(sizes_U), int(sizes_U.sum()), int(np.dot(sizes_U, sizes_U))
+    variation = count * squares / total**2 - 1 if total else 0.0  # the squared coefficient of variation of the sizes
+    return min(1.0, rate + _MARGIN * float(np.sqrt(variation * rate * (1 - rate) / max(count, 1))))
 
 
 def ordered(keys_U: np.ndarray, bounds_R1: np.ndarray) -> np.ndarray:

@@ -5,12 +5,12 @@ where. A study that was stopped is conducted again from its ledger, and does onl
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from raylab.data.prepared import Prepared
-from raylab.recipe import ModelSpec, Recipe, decode, encode, run_key
+from raylab.recipe import Recipe, decode, encode, run_key
 from raylab.search.labels import label
 from raylab.search.ledger import Run, Study
 from raylab.search.space import Setting, Space
@@ -164,20 +164,3 @@ def conduct(study: Conduct, runner: Runner) -> dict[str, Any] | None:
         return None
     runner.run(study.confirmation())
     return study.conclude()
-
-
-def settings_from(plain: dict[str, Any]) -> Settings:
-    """The settings that a ledger stores."""
-    stored = {k: v for k, v in plain["setting"].items() if k not in ("base", "policies")}
-    base = decode(ModelSpec, plain["setting"]["base"])
-    setting = Setting(base=base, policies=tuple(plain["setting"]["policies"]), **stored)
-    return Settings(setting=setting, **{k: plain[k] for k in ("space", "trials", "seed", "seeds", "metric", "scheduler")})
-
-
-def differences(stored: Any, given: Any, path: str = "") -> Iterable[str]:
-    """Every leaf in which two plain settings differ, as "name: stored, now given"."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        for name in sorted(stored.keys() | given.keys()):
-            yield from differences(stored.get(name), given.get(name), f"{path}.{name}" if path else name)
-    elif stored != given:
-        yield f"{path} was {stored!r}, now {given!r}"

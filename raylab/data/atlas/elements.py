@@ -1,17 +1,15 @@
 """The chemical elements: prose and facts out of the database file of `mendeleev`.
 
-The file is read directly: importing the package costs a second (pandas, SQLAlchemy, pydantic), a query a millisecond.
+The file is read directly: importing the package costs seconds (pandas, SQLAlchemy), the query a millisecond.
 """
 
 import re
 import sqlite3
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
+from raylab.data.atlas.package import folder
 from raylab.data.atlas.record import Prose, Record
 from raylab.data.atlas.text import paragraphs, sentences
-from raylab.errors import UserError
 
 DESCRIPTION, USES, ORIGIN = "description", "uses", "name_origin"
 SECTIONS = {DESCRIPTION: "{name}", ORIGIN: "Name of {named}", USES: "Use of {named}"}
@@ -21,19 +19,12 @@ _COLUMNS = ("name", "symbol", "discoverers", *SECTIONS)
 
 def records() -> tuple[Record, ...]:
     """All elements by atomic number."""
-    database = sqlite3.connect(f"file:{_package() / 'elements.db'}?mode=ro", uri=True)
+    database = sqlite3.connect(f"file:{folder('mendeleev', 'mendeleev') / 'elements.db'}?mode=ro", uri=True)
     try:
         rows = database.execute(f"SELECT {', '.join(_COLUMNS)} FROM elements ORDER BY atomic_number").fetchall()
     finally:
         database.close()
     return tuple(_record(dict(zip(_COLUMNS, row, strict=True))) for row in rows)
-
-
-def _package() -> Path:
-    found = find_spec("mendeleev")
-    if found is None or found.origin is None:
-        raise UserError("the built-in data set atlas needs the package mendeleev, which is not installed: pip install mendeleev.")
-    return Path(found.origin).parent
 
 
 def _record(row: dict[str, str | None]) -> Record:

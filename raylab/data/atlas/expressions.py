@@ -27,7 +27,8 @@ _END_OF_NAME = (
 )
 _HONOURED = rf"(?!(?:{_NATION}|{_RANK}) )ANSWER{_END_OF_NAME}"
 NAMED_AFTER = (
-    r"(?:[Rr]e|\b)[Nn]amed(?: in \d{4})? (?:after|for|in honor of) " + rf"(?:(?:[a-z'-]+|{_NATION}|{_RANK}) ){{0,5}}{_HONOURED}"
+    r"(?:[Rr]e|\b)[Nn]amed(?: in \d{4})? (?:after|for|in honor of) "
+    + rf"(?:(?:(?!family)[a-z'-]+|{_NATION}|{_RANK}) ){{0,5}}{_HONOURED}"
 )
 ELEMENT_NAMED_AFTER = rf"(?:[Nn]amed (?:for|after|in honor of)|^From) (?:(?:[a-z,-]+|{_NATION}) )*{_HONOURED}"
 _MEAN = r"\b[Mm]ean(?:s|ing)\b"
@@ -39,7 +40,7 @@ MEANS = (
 WORD_OF_LANGUAGE = r"(?:from|is|in|for) (?:the |an? )ANSWER (?:words?|terms?|names?|phrase|verb|root|language|expression)\b"
 
 # Places.
-CAPITAL_BEFORE, CAPITAL_AFTER = r"ANSWER[^.;]{0,60}?\bcapital", r"capital[^.;]{0,60}?ANSWER"
+CAPITAL_BEFORE, CAPITAL_AFTER = r"ANSWER[^.;]{0,60}?\bcapital", r"(?<!former )\bcapital[^.;]{0,60}?ANSWER"
 REGION = r"^ANSWER(?=,| in | on )"
 COAST = r"^(?!.*bordering.*bordering).*bordering the ANSWER(?=\.|, (?:between|north|south|east|west|just|off|[a-z]+ of) )"
 ISLANDS_IN = r"(?:islands?|group|archipelago|atolls?)[^;]*? in the (?:[a-z]+ )*ANSWER(?=[,.])"
@@ -80,4 +81,4 @@ FOUND_BY, FOUND_BEFORE = rf"{_FOUND}[^;]*?ANSWER", rf"ANSWER[^;]*?{_FOUND}"
 FOUND_IN = r"(?i:discovered|identified|produced|found|made|synthesized)\b[^;]*? in (?:[A-Z]\w+ of )?ANSWER"
 IN_GROUP = r"\bgroup ANSWER"
 LASTS = r"(?:stable|longest)[^;]*? half-life[^.;]*? (?:of|at) (?:about |approximately )?ANSWER"
-USED = r"^(?:[A-Z]\w+ is u|U)sed (?:in|for|to make|to|as) (?:the production of |an? )?ANSWER(?=[,.;]| and | as )"
+USED = r"^(?:[A-Z]\w+ is u|U)sed (?:in|for|to make|to|as) (?:the production of |an? )?(?!modest|various|many|some|other)ANSWER(?=[,.;]| as )"

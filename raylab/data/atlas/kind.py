@@ -47,5 +47,7 @@ class Kind:
         """Each evidence compiled, ANSWER being one of `names` (or of the kind's shape) as whole words; with its sections."""
         longest_first = sorted(self.evident(names), key=len, reverse=True)
         shape = "|".join(map(re.escape, longest_first)) if self.field else self.shape
+        if not shape:
+            return ()
         answer = rf"(?<!\w)(?P<answer>{shape})(?!\w)"
         return tuple((re.compile(e.pattern.replace("ANSWER", answer)), e.sections) for e in self.evidence)

@@ -18,8 +18,10 @@ _ABBREVIATION = re.compile(
     r"|Rev|Hon|Prof|No|Nos|ca|c|approx|est|vs|etc|cf|e\.g|i\.e|a\.k\.a|[A-Z]\.[A-Za-z. ]*[A-Z])\.$"
 )
 _POINTER = re.compile(r",? as shown in this population distribution map|\s*\(see [^)]*\)|; see \w+ note[^;]*$")
+_ERA = re.compile(r"\b(?:A\.D|B\.C)\.$")  # before a capital letter it ends a sentence more often than not
 _STOP = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(]?[A-Z0-9])")
-_CAPITALS = re.compile(r"\b(?:Mc|Mac)?[^\W\d_a-z]{3,}\b|\b(?:AL|AN|AS|AZ|DA|DE|EL|LA|NE|UL)(?=[ -][^\W\d_a-z]{3})")
+_CAPITALS = re.compile(r"\b(?:Mc|Mac)?[^\W\d_a-z]{3,}(?:'S)?\b|\b(?:AL|AN|AS|AZ|DA|DE|EL|LA|NE|UL)(?=[ -][^\W\d_a-z]{3})")
+_SURNAME = re.compile(r"(Mc|Mac|)([^']+)((?:'S)?)")
 _ROMAN = re.compile(r"[IVXLC]+")
 
 
@@ -52,8 +54,8 @@ def ordinary_case(text: str, acronyms: frozenset[str]) -> str:
         word = match.group()
         if word in acronyms or _ROMAN.fullmatch(word):
             return word
-        prefix = re.match("Mc|Mac|", word).group()  # type: ignore[union-attr]
-        return prefix + word.removeprefix(prefix).capitalize()
+        head, letters, tail = _SURNAME.fullmatch(word).groups()  # type: ignore[union-attr]
+        return head + letters.capitalize() + tail.lower()
 
     return _CAPITALS.sub(lowered, text)
 
@@ -67,7 +69,8 @@ def without_accents(text: str) -> str:
 def _split_sentences(paragraph: str) -> Iterator[str]:
     start = 0
     for stop in _STOP.finditer(paragraph):
-        if not _ABBREVIATION.search(paragraph[start : stop.start() + 1]):
+        before, after = paragraph[start : stop.start() + 1], paragraph[stop.end()]
+        if not _ABBREVIATION.search(before) or (_ERA.search(before) and after.isalpha()):
             yield paragraph[start : stop.end()].strip()
             start = stop.end()
     yield paragraph[start:].strip()

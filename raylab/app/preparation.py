@@ -1,0 +1,60 @@
+"""From the data options and a base model to data that are ready to train on."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from raylab.data.annotation import Annotation
+from raylab.data.prepared import Preparation, Prepared, prepare
+from raylab.data.source import DataRequest, fingerprint, load
+from raylab.data.task import SPLITS, TaskData
+from raylab.errors import UserError
+from raylab.models.encoder_decoder import SIZES, checkpoint_config
+from raylab.recipe import ModelSpec
+
+
+def load_prepared(
+    request: DataRequest, base: ModelSpec, storage: Path, annotations: Iterable[Annotation] = ()
+) -> tuple[TaskData, Prepared]:
+    """Load the task and make it ready for `base` below `storage`."""
+    if base.pretrained is not None:
+        checkpoint_config(base.pretrained)  # a base without weights is told before the data are read
+    data = load(request)
+    return data, prepare(data, fingerprint(data), preparation_for(base), storage, annotations)
+
+
+def preparation_for(base: ModelSpec) -> Preparation:
+    """The tokenizer that goes with a base model, and the longest passage at its scale."""
+    size = SIZES[base.scale]
+    return Preparation(tokenizer=base.pretrained, vocab_size=size.vocab_size, max_tokens=size.max_tokens)
+
+
+def described(data: TaskData, prepared: Prepared) -> dict[str, object]:
+    """What the ledger, the report and MLflow say about the data."""
+    return {
+        "name": data.name,
+        "source": data.source,
+        "version": data.version,
+        "corpus": data.corpus_name,
+        "fingerprint": prepared.fingerprint,
+        "questions": {split: len(data.splits[split]) for split in SPLITS},
+        "passages": len(data.corpus),
+        "rendered_passages": sum(p.rendered for p in data.corpus),
+        "windows": len(prepared.corpus),
+        "tokens": len(prepared.corpus.tokens_N),
+        "vocabulary": len(prepared.tokenizer),
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }
+
+
+def writable(folder: Path) -> Path:
+    """`folder`, made if need be. Raises UserError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.write_bytes(b"raylab" * 1024)
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}. Give a folder with room that is yours with --storage.") from error
+    return folder

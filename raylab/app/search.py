@@ -1,0 +1,76 @@
+"""`raylab search SPACE`: from a command line to a verdict. Everything is put together here."""
+
+import argparse
+import time
+from pathlib import Path
+
+from raylab.app.data_options import add_data_arguments
+from raylab.errors import UserError
+from raylab.search.studies import DEFAULT_STORAGE
+
+HELP = "search a space on a dataset, end with a verdict, a report and the winning model"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options. Those that decide results have no default here: what was given must be told apart from
+    what was not, so that a resumed study is not given other settings by mistake."""
+    parser.add_argument("space", metavar="SPACE", nargs="?", help="what to search, e.g. masking")
+    add_data_arguments(parser)
+    what = parser.add_argument_group("study")
+    what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
+    what.add_argument("--trials", type=int, metavar="N", help="recipes to try (default: 12)")
+    what.add_argument("--seeds", type=int, metavar="N", help="fresh paired seeds of the verdict (default: 3)")
+    what.add_argument("--seed", type=int, metavar="S", help="seed of the study (default: 0)")
+    what.add_argument("--scale", metavar="SCALE", help="tiny, small or base (default: tiny, with a GPU small)")
+    what.add_argument("--family", metavar="FAMILY", help="t5 or bart, for random weights (default: t5)")
+    what.add_argument("--base", metavar="NAME_OR_PATH", help="a pretrained encoder-decoder instead of random weights")
+    what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
+    what.add_argument("--policies", metavar="A,B", help="masking policies to search (default: all)")
+    what.add_argument("--metric", metavar="METRIC", help="what selects and decides (default: bits_per_answer)")
+    what.add_argument("--scheduler", metavar="NAME", help="asha or none (default: asha from 24 trials up)")
+    what.add_argument("--set", action="append", metavar="KEY=VALUE", help="fix a choice of the space, or budget_tokens, finetune_steps, batch_size")
+    how = parser.add_argument_group("how and where")
+    how.add_argument("--lanes", type=int, metavar="N", help="worker groups that run recipes side by side (default: as many as fit)")
+    how.add_argument("--workers-per-lane", type=int, default=1, metavar="W", help="data-parallel workers of a run (default: 1)")
+    how.add_argument("--gpus-per-worker", type=float, metavar="G", help="GPUs of a worker (default: 1 where there are any)")
+    how.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, e.g. auto (default: Ray on this machine)")
+    how.add_argument("--time-budget", type=float, metavar="SECONDS", help="start no trial that would leave no time for the verdict")
+    how.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where studies lie (default: %(default)s)")
+    how.add_argument("--name", metavar="NAME", help="the study's name (default: space, dataset and time)")
+    how.add_argument("--resume", metavar="NAME", help="go on with a study that stopped")
+    how.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/")
+    how.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
+    how.add_argument("--quiet", action="store_true", help="print the outcome alone")
+    how.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
+    how.add_argument("--log-level", default="error", choices=LOG_LEVELS, metavar="LEVEL", help="of Ray's messages (default: error)")
+    parser.set_defaults(dataset=None, source=None, answerable_only=None, splits=None)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, or go on with a search. Exit 0 with a verdict, 1 if nothing finished, 130 if interrupted."""
+    begun = time.monotonic()
+    _check(args)
+    from raylab.app.opening import open_study  # torch and Ray: only once the command line stands
+    from raylab.app.session import search, show_plan
+
+    opened = open_study(args)
+    if args.plan:
+        return show_plan(opened)
+    return search(opened, begun, time_budget_s=args.time_budget, quiet=args.quiet, as_json=args.json)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not (args.space or args.space_file or args.resume):
+        raise UserError("no space to search. Name one, e.g. `raylab search masking --dataset triviaqa`.")
+    if args.resume and args.name:
+        raise UserError("--resume goes on under the study's own name; leave --name out.")
+    for option in ("lanes", "workers_per_lane", "time_budget"):
+        value = getattr(args, option)
+        if value is not None and value <= 0:
+            raise UserError(f"--{option.replace('_', '-')} is {value:g}; expected a positive number.")
+    if args.gpus_per_worker is not None and args.gpus_per_worker < 0:
+        raise UserError(f"--gpus-per-worker is {args.gpus_per_worker:g}; expected 0 or more.")
+    if args.name and (Path(args.name).name != args.name or args.name.startswith(".")):
+        raise UserError(f"--name {args.name!r} is no plain name. Expected a folder's name without a path, e.g. my-study.")
+

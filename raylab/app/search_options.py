@@ -1,0 +1,110 @@
+"""What a search is asked for: the options that decide its results, checked, with their defaults filled in.
+
+They stand in the ledger's first line in this plain form, so that a resumed study is the same study.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.errors import UserError, unknown
+from raylab.masking.policy import Policy
+from raylab.models.encoder_decoder import SIZES
+from raylab.recipe import ModelSpec
+from raylab.search.compare import differences
+from raylab.search.space import Setting
+from raylab.search.study import Settings
+
+ASHA_FROM = 24  # trials; with fewer, successive halving saves little
+DATA = {
+    "dataset": "triviaqa", "source": "auto", "data_dir": None, "corpus": None, "splits": {}, "answerable_only": True,
+    "max_examples": None, "max_passages": None,
+}  # fmt: skip
+STUDY = {
+    "space": "masking", "space_file": None, "trials": 12, "seeds": 3, "seed": 0, "scale": None, "family": "t5", "base": None,
+    "precision": None, "policies": None, "metric": "bits_per_answer", "scheduler": None, "set": [],
+}  # fmt: skip
+DECIDING = (*DATA, *STUDY)
+# Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
+BUDGETS = {"tiny": (300_000, 150), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
+_SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
+
+
+def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
+    """All deciding options in plain JSON values: those given, and the defaults of this machine for the others."""
+    options = {**DATA, **STUDY, **{name: _plain(value) for name, value in given.items()}}
+    options["scale"] = options["scale"] or ("small" if has_gpu else "tiny")
+    options["precision"] = options["precision"] or ("bfloat16" if has_gpu else "float32")
+    options["scheduler"] = options["scheduler"] or ("asha" if options["trials"] >= ASHA_FROM else "none")
+    _check(options)
+    options["policies"] = _policies(options["policies"])
+    return options
+
+
+def check_same(stored: Mapping[str, Any], given: Mapping[str, Any], name: str) -> None:
+    """Raise UserError if a resumed study was given options that differ from those it was started with."""
+    plain = {key: _plain(value) for key, value in given.items()}
+    if plain.get("policies"):
+        plain["policies"] = _policies(plain["policies"])
+    found = differences({key: stored.get(key) for key in plain}, plain)
+    if found:
+        told = "; ".join(f"{d.field} was {d.left!r}, now {d.right!r}" for d in found)
+        raise UserError(f"{name} was started with other settings: {told}. Resume it without them, or start a new study.")
+
+
+def settings_of(options: Mapping[str, Any], task: str) -> Settings:
+    """The study's settings. Raises UserError for a `--set` that is not key=value or no positive number."""
+    fixed = dict(_pair(text) for text in options["set"])
+    budget_tokens, finetune_steps = BUDGETS[options["scale"]]
+    numbers = {"budget_tokens": budget_tokens, "finetune_steps": finetune_steps, "batch_size": 32}
+    numbers |= {name: _positive(name, fixed.pop(name)) for name in _SETTINGS & fixed.keys()}
+    base = ModelSpec(
+        family=options["family"], scale=options["scale"], pretrained=options["base"], precision=options["precision"],
+        dropout=0.0 if options["scale"] == "tiny" else 0.1,
+    )  # fmt: skip
+    setting = Setting(task=task, base=base, policies=tuple(options["policies"]), fixed=fixed, **numbers)
+    return Settings(setting=setting, **{k: options[k] for k in ("space", "trials", "seed", "seeds", "metric", "scheduler")})
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    for name, least in (("trials", 1), ("seeds", 2)):
+        if options[name] < least:
+            raise UserError(f"--{name} is {options[name]}; expected at least {least}.")
+    expected = {
+        "scale": SIZES, "family": ("t5", "bart"), "precision": ("float32", "bfloat16"), "metric": HIGHER_IS_BETTER,
+        "scheduler": ("asha", "none"),
+    }  # fmt: skip
+    for name, choices in expected.items():
+        if options[name] not in choices:
+            raise unknown(f"--{name}", str(options[name]), choices)
+
+
+def _policies(named: Any) -> list[str]:
+    """Policy names from "a,b", a list, or None for all; each checked, uniform among them as the baseline."""
+    known = Policy.registry.names()
+    names = list(known) if named is None else named.split(",") if isinstance(named, str) else list(named)
+    for name in names:
+        Policy.registry.get(name)
+    return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise UserError(f"--set {text!r} is not of the form KEY=VALUE, e.g. learning_rate=0.002.")
+    return key.strip(), value.strip()
+
+
+def _positive(name: str, text: str) -> int:
+    try:
+        number = float(text.replace("_", ""))
+    except ValueError:
+        number = math.nan
+    if not (number >= 1 and number == int(number)):
+        raise UserError(f"--set {name}={text}: expected a positive whole number, e.g. {name}=100000.")
+    return int(number)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (str, int, float, bool, list, dict)) else str(value)
