@@ -112,10 +112,12 @@ def officeholder(field: str) -> Names:
         return ()
     given = " ".join(_TITLES.sub(" ", person[: surname.start()]).replace(".", " ").split())
     last, rest = ordinary_case(surname.group(), frozenset()), person[surname.end() :].strip()
+    if len(given.split()) > 4:
+        return ()  # an office that _TITLES does not know
+    alone = "" if re.fullmatch("[IVX]+", last) else last
     first = given.split()[0] if given else ""
-    return _variants(
-        [f"{given} {last}", last, f"{first} {last}", f"{given} {last} {rest}", f"{first} {last} {rest}", f"{last} {rest}"]
-    )
+    with_first = (f"{first} {last}", f"{first} {last} {rest}")
+    return _variants([f"{given} {last}", alone, *with_first, f"{given} {last} {rest}", f"{alone} {rest}"])
 
 
 def full_names(names: Names) -> Names:
@@ -163,7 +165,7 @@ def discoverers(field: str) -> Names:
     field = re.sub(r"^(\w+) and (\w+) ([^,]+)$", r"\1 \3, \2 \3", field)  # brothers, a couple
     people = [
         re.sub(r"^Sir |\.(?=[A-Z])", lambda m: ". " if m.group() == "." else "", p)
-        for p in re.split(r",\s*| and (?=[A-Z])", field)
+        for p in re.split(r"[,;]\s*| and (?=[A-Z])", field)
     ]
     return _variants([form for person in people for form in (person, person.split()[-1]) if len(form) > 3])
 
@@ -171,7 +173,7 @@ def discoverers(field: str) -> Names:
 def person(answer: str) -> Names:
     """A namesake: the full name, and the last name alone."""
     alone = answer.split()[-1]
-    is_other = re.search(r"\b(?:of|River|Mountains?|Sea|Desert|Islands?|Company|Lake|Laboratory|[IVX]+)\b", answer)
+    is_other = re.search(r"\b(?:of|the|River|Mountains?|Sea|Desert|Islands?|Company|Lake|Laboratory|[IVX]+)\b", answer)
     return _variants([answer] if is_other else [answer, alone])
 
 

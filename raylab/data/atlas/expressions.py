@@ -81,4 +81,7 @@ FOUND_BY, FOUND_BEFORE = rf"{_FOUND}[^;]*?ANSWER", rf"ANSWER[^;]*?{_FOUND}"
 FOUND_IN = r"(?i:discovered|identified|produced|found|made|synthesized)\b[^;]*? in (?:[A-Z]\w+ of )?ANSWER"
 IN_GROUP = r"\bgroup ANSWER"
 LASTS = r"(?:stable|longest)[^;]*? half-life[^.;]*? (?:of|at) (?:about |approximately )?ANSWER"
-USED = r"^(?:[A-Z]\w+ is u|U)sed (?:in|for|to make|to|as) (?:the production of |an? )?(?!modest|various|many|some|other)ANSWER(?=[,.;]| as )"
+USED = (
+    r"^(?:[A-Z]\w+ is u|U)sed (?:in|for|to make|to|as) (?:the production of |an? )?"
+    r"(?!modest|various|many|some|other)ANSWER(?=[,.;]| as )"
+)
