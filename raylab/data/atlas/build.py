@@ -17,7 +17,7 @@ from raylab.recipe import digest
 from raylab.seeds import derive
 
 VERSION = 1
-HELD_OUT = {"dev": 0.15, "test": 0.15}
+HELD_OUT = 0.15  # of each kind's questions for dev, and as many for test
 _NAME_OR_DATE = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)*|\b1\d{3}\b|\b20[0-2]\d\b")
 
 
@@ -78,8 +78,8 @@ def _splits(examples: Iterable[Example]) -> dict[str, tuple[Example, ...]]:
     made: dict[str, list[Example]] = {split: [] for split in SPLITS}
     for _, same_kind in groupby(ordered, key=lambda e: e.kind):
         rows = list(same_kind)
-        dev, test = (max(1, round(share * len(rows))) for share in HELD_OUT.values())
-        made["dev"] += rows[:dev]
-        made["test"] += rows[dev : dev + test]
-        made["train"] += rows[dev + test :]
+        held_out = max(1, round(HELD_OUT * len(rows)))
+        made["dev"] += rows[:held_out]
+        made["test"] += rows[held_out : 2 * held_out]
+        made["train"] += rows[2 * held_out :]
     return {split: tuple(sorted(rows, key=lambda e: e.id)) for split, rows in made.items()}

@@ -95,7 +95,6 @@ def _acronyms(book: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
 def _with_article(book: Mapping[str, Mapping[str, str]], names: set[str]) -> set[str]:
     """The names that the book's own prose sets "the" before more often than not."""
     text = " ".join(plain(leaves.get("Introduction/Background", "")) for leaves in book.values())
-
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     mentions = re.findall(rf"\b([Tt]he )?({alternatives}){_ENDS_NAME}", text)
     count = Counter((name, bool(article)) for article, name in mentions)

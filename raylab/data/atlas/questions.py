@@ -62,16 +62,21 @@ def _in_prose(kind: Kind, record: Record, names: Names, pattern: re.Pattern[str]
 
 
 def _question(kind: Kind, record: Record, names: Names, prose: Prose, match: re.Match[str]) -> Question:
-    slots = {name: text.lower() if name == "colour" else text for name, text in match.groupdict().items()}
-    answer = match["answer"]
-    also = kind.widen(match["also"]) if slots.get("also") else ()
+    answer, slots = match["answer"], match.groupdict()
+    also = kind.widen(slots["also"]) if slots.get("also") else ()
     return Question(
         kind=kind.name,
-        text=kind.question.format(name=record.name, named=record.named, **slots),
+        text=kind.question.format(name=record.name, named=record.named, **{n: _inside(match, n) for n in slots}),
         answers=tuple(dict.fromkeys((answer, *kind.widen(answer), *also, *names))),
         record=record,
         prose=prose,
     )
+
+
+def _inside(match: re.Match[str], group: str) -> str:
+    """A group's text as it stands inside a sentence: what begins a passage has its capital from there."""
+    text = match[group] or ""
+    return text.lower() if match.start(group) == 0 else text
 
 
 def _rendered(kind: Kind, record: Record, names: Names) -> Question:
