@@ -117,7 +117,7 @@ def coins(count: int, probability: float, rng: np.random.Generator) -> np.ndarra
     """`count` independent coins of a probability rounded up to a multiple of 2**-16: two random bytes a coin."""
     if probability >= 1:
         return np.ones(count, bool)
-    return np.frombuffer(rng.bytes(2 * count), dtype=np.uint16) < np.ceil(probability * 2**16)
+    return np.frombuffer(rng.bytes(2 * count), dtype="<u2") < np.ceil(probability * 2**16)
 
 
 def budgets(amounts_R: np.ndarray, rng: np.random.Generator) -> np.ndarray:
