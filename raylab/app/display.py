@@ -13,19 +13,18 @@ from rich.text import Text
 from raylab.app.console import console, figure
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.measure import Measure
+from raylab.search.plan import COMPARED
+from raylab.search.study import Conduct
 
 Live = dict[int, dict[str, Any]]
 PLAIN_EVERY_S = 10.0
 
 
 class Display:
-    """Shows a study's progress; a context manager, called as the runner's on_change.
+    """Shows a study's progress; a context manager, called as the runner's on_change."""
 
-    trials: how many trials are wanted; confirmations: runs of the verdict, once they are known.
-    """
-
-    def __init__(self, trials: int, confirmations: int, *, quiet: bool = False) -> None:
-        self.trials, self.confirmations, self.quiet = trials, confirmations, quiet
+    def __init__(self, conduct: Conduct, *, quiet: bool = False) -> None:
+        self.conduct, self.quiet = conduct, quiet
         self.begun = time.monotonic()
         self._told: set[str] = set()
         self._ended_before: int | None = None
@@ -72,7 +71,7 @@ class Display:
 
     def _summary(self, study: Study, live: Live) -> Text:
         counts = study.counts()
-        ended, wanted = self._ended(study), self.trials + self.confirmations
+        ended, wanted = self._ended(study), self._wanted()
         best = Measure.of(study).best(study.of_role("explore"))
         parts = [
             f"{ended} of {wanted} runs",
@@ -86,6 +85,12 @@ class Display:
 
     def _ended(self, study: Study) -> int:
         return sum(run.state in ENDED for run in study.runs.values()) + len(study.cached)
+
+    def _wanted(self) -> int:
+        """Runs in all; the verdict's are known once exploration is over."""
+        known = self.conduct.still_due() == 0 and self.conduct.explored()
+        confirmations = len(self.conduct.confirmation()) if known else self.conduct.settings.seeds * (COMPARED + 1)
+        return self.conduct.settings.trials + confirmations
 
     def _time_left(self, ended: int, wanted: int) -> str:
         """From the rate of this process; nothing until two runs have ended in it."""

@@ -18,7 +18,7 @@ from raylab.masking.preview import preview
 from raylab.recipe import Recipe, decode
 from raylab.search import report
 from raylab.search.ledger import Ledger
-from raylab.search.plan import COMPARED, plan
+from raylab.search.plan import plan
 from raylab.search.study import Conduct, conduct
 
 MASKED_PASSAGES = 6  # shown for every policy in the report
@@ -87,8 +87,8 @@ def search(opened: Opened, begun: float, *, time_budget_s: float | None, quiet: 
 
 
 def _run(opened: Opened, ledger: Ledger, out: Console, stop: Callable[[], bool], quiet: bool) -> int:
-    settings, study = opened.conduct.settings, opened.conduct.study
-    display = Display(settings.trials, settings.seeds * (COMPARED + 1), quiet=quiet)
+    study = opened.conduct.study
+    display = Display(opened.conduct, quiet=quiet)
     with LaneRunner(opened.placement, opened.conduct.data.folder, study, ledger, on_change=display, stop=stop) as runner, display:
         verdict = conduct(opened.conduct, runner)
     if verdict is None:

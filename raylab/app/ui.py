@@ -6,7 +6,7 @@ import types
 import webbrowser
 from pathlib import Path
 
-from raylab.cluster.tracking import check_tracking, default_uri
+from raylab.cluster.tracking import check_tracking, default_uri, is_server, table_address
 from raylab.cluster.tracking_server import Server, free_port
 from raylab.errors import UserError
 from raylab.search.studies import DEFAULT_STORAGE
@@ -26,9 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     uri = default_uri(args.storage)
-    if uri.startswith(("http://", "https://")):
+    if is_server(uri):
         check_tracking(uri)
-        return _show(uri, args.no_open)
+        return _show(uri, uri, args.no_open)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise UserError(f"nothing was tracked in {args.storage} yet: mlflow.db is missing. Give the --storage of a search.")
     check_tracking(uri)
@@ -39,7 +39,7 @@ def _serve(uri: str, args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)  # so that the server ends with us however we are ended
     try:
         with Server(uri, args.storage / "artifacts", free_port(args.port), args.storage / "mlflow-server.log") as server:
-            _show(server.url, args.no_open)
+            _show(server.url, uri, args.no_open)
             print("Ctrl-C ends it.", flush=True)
             return 0 if server.wait() == 0 else 1
     except KeyboardInterrupt:
@@ -47,10 +47,11 @@ def _serve(uri: str, args: argparse.Namespace) -> int:
         return 0
 
 
-def _show(url: str, no_open: bool) -> int:
-    print(f"MLflow: {url}", flush=True)
+def _show(url: str, uri: str, no_open: bool) -> int:
+    table = table_address(url, uri)
+    print(f"MLflow: {url}\nThe newest study's runs by score: {table}", flush=True)
     if not no_open:
-        webbrowser.open(url)
+        webbrowser.open(table)
     return 0
 
 

@@ -7,6 +7,7 @@ a lost worker restarts the group, which takes its unfinished run up again from i
 
 import json
 import os
+import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -43,26 +44,35 @@ def start_queue(name: str, ended: dict[str, dict[str, Any]]) -> Any:
     return ray.remote(num_cpus=0, max_concurrency=10_000)(Queue).options(name=name, namespace=NAMESPACE).remote(ended)
 
 
-def start_lane(index: int, config: LaneConfig, storage: Path) -> Any:
-    """Start lane `index`; the returned reference is ready when the lane ends."""
-    return _lane.remote(index, asdict(config), str(storage))
+class Lane(threading.Thread):
+    """Lane `index`: a Ray Train worker group, kept up by a thread of the driver until the queue closes.
 
+    error: why the group could not be started, or None; lost workers are no error, the group restarts.
+    """
 
-@ray.remote(num_cpus=0, max_retries=-1)
-def _lane(index: int, config: dict[str, Any], storage: str) -> None:
-    cuda = config["gpus_per_worker"] > 0
-    resources = {"CPU": 1.0, **({"GPU": config["gpus_per_worker"]} if cuda else {})}
-    TorchTrainer(
-        lane_loop,
-        train_loop_config={"lane": index, **config},
-        torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
-        scaling_config=ray.train.ScalingConfig(num_workers=config["workers"], use_gpu=cuda, resources_per_worker=resources),
-        run_config=ray.train.RunConfig(
-            name=f"lane{index}-{os.getpid()}",
-            storage_path=storage,
-            failure_config=ray.train.FailureConfig(max_failures=-1),
-        ),
-    ).fit()
+    def __init__(self, index: int, config: LaneConfig, storage: Path) -> None:
+        super().__init__(name=f"lane-{index}", daemon=True)
+        self.index, self.config, self.storage = index, config, storage
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        config, cuda = self.config, self.config.gpus_per_worker > 0
+        resources = {"CPU": 1.0, **({"GPU": config.gpus_per_worker} if cuda else {})}
+        trainer = TorchTrainer(
+            lane_loop,
+            train_loop_config={"lane": self.index, **asdict(config)},
+            torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
+            scaling_config=ray.train.ScalingConfig(num_workers=config.workers, use_gpu=cuda, resources_per_worker=resources),
+            run_config=ray.train.RunConfig(
+                name=f"lane{self.index}-{os.getpid()}",
+                storage_path=str(self.storage),
+                failure_config=ray.train.FailureConfig(max_failures=-1),
+            ),
+        )
+        try:
+            trainer.fit()
+        except Exception as error:  # told to those who wait for this lane's runs
+            self.error = error
 
 
 def lane_loop(config: dict[str, Any]) -> None:

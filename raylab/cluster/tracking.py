@@ -10,11 +10,13 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 from filelock import FileLock, Timeout
 from mlflow.exceptions import MlflowException
 
 from raylab.cluster.tracking_store import HTTP_TIMEOUT_S, StudyRows, client
+from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import UserError
 from raylab.search.follow import Follower
 from raylab.search.ledger import FILE
@@ -54,7 +56,7 @@ class Mirror:
 
     def __init__(self, folder: Path, tracking_uri: str, artifact_root: Path | None = None, *, poll_s: float = POLL_S) -> None:
         self.folder, self.tracking_uri, self._poll_s = folder, tracking_uri, poll_s
-        self._artifact_root = None if _is_server(tracking_uri) else artifact_root or folder.parent / "artifacts"
+        self._artifact_root = None if is_server(tracking_uri) else artifact_root or folder.parent / "artifacts"
         self._follower = Follower(folder)
         self._rows: StudyRows | None = None
         self._look_again = True
@@ -169,7 +171,22 @@ def check_tracking(uri: str) -> None:
         ) from error
 
 
-def _is_server(uri: str) -> bool:
+def table_address(server: str, uri: str) -> str:
+    """Where the UI of `server`, over the store at `uri`, shows the newest study's runs, the best at the top."""
+    store = client(uri)
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    newest = store.search_runs(
+        experiments, "tags.`raylab.role` = 'study'", max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    if not newest:
+        return server
+    lower_first = str(not HIGHER_IS_BETTER.get(newest[0].data.params.get("metric", ""), False)).lower()
+    query = urlencode({"workflowType": "machine_learning", "orderByKey": "metrics.`score`", "orderByAsc": lower_first})
+    return f"{server}/#/experiments/{newest[0].info.experiment_id}/runs?{query}"
+
+
+def is_server(uri: str) -> bool:
+    """Is it a server's address, and not a database?"""
     return uri.startswith(("http://", "https://"))
 
 

@@ -6,7 +6,7 @@ Nothing here talks to a server. Every metric carries the ledger's own time, so t
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlflow.entities import Metric
+from mlflow.entities import Dataset, DatasetInput, Metric
 
 from raylab.recipe import digest
 from raylab.search.flat import flatten
@@ -65,6 +65,12 @@ def study_params(study: Study) -> dict[str, str]:
 def run_params(run: Run) -> dict[str, str]:
     """A recipe, flattened: stages.0 = denoise, stages.0.policy = span, stages.0.policy.rate = 0.3."""
     return _params(run.recipe)
+
+
+def data_input(study: Study) -> DatasetInput:
+    """The data that a run read, as MLflow's own kind of entry."""
+    name, digest = str(study.data.get("name", "data")), str(study.data.get("fingerprint", ""))[:36]  # MLflow's limit
+    return DatasetInput(Dataset(name=name, digest=digest, source_type="raylab", source=str(study.data.get("source", ""))))
 
 
 def curve_metrics(points: list[dict[str, Any]]) -> Iterator[Metric]:

@@ -115,21 +115,21 @@ class StudyRows:
             self._tag(row, tags)
             return
         self._reopen(row)
-        self._send_progress(row, run)
+        self._send_progress(row, run, study)
         if run.state in ENDED:
             self._send_end(row, run, Measure.of(study))
         self._tag(row, tags)
         if state != "running":
             self._end_row(row, state, run.ended or study.updated)
 
-    def _send_progress(self, row: Row, run: Run) -> None:
-        self._log(row, params=rows.run_params(run))
+    def _send_progress(self, row: Row, run: Run, study: Study) -> None:
+        self._describe(row, rows.run_params(run), study)
         points, rungs = len(run.curve), len(run.rungs)
-        self._log(row, metrics=[*rows.curve_metrics(run.curve[row.points :]), *rows.rung_metrics(run.rungs[row.rungs :])])
+        self._log(row, [*rows.curve_metrics(run.curve[row.points :]), *rows.rung_metrics(run.rungs[row.rungs :])])
         row.points, row.rungs = points, rungs
 
     def _send_end(self, row: Row, run: Run, measure: Measure) -> None:
-        self._log(row, metrics=list(rows.final_metrics(run, measure)))
+        self._log(row, list(rows.final_metrics(run, measure)))
         self._client.log_dict(row.run_id, run.recipe, "recipe.json")
         if run.error:
             self._client.log_text(row.run_id, run.error, "traceback.txt")
@@ -139,10 +139,11 @@ class StudyRows:
         if not over:
             self._reopen(row)
         course = rows.best_so_far(study, Measure.of(study))
-        self._log(row, metrics=course[row.points :], params=rows.study_params(study))
+        self._describe(row, rows.study_params(study), study)
+        self._log(row, course[row.points :])
         row.points = len(course)
         if over:
-            self._log(row, metrics=list(rows.study_metrics(study)))
+            self._log(row, list(rows.study_metrics(study)))
         else:
             self._tag(row, rows.study_tags(study, "running"))
 
@@ -213,12 +214,16 @@ class StudyRows:
             self._client.log_batch(row.run_id, tags=[RunTag(*pair) for pair in part])
         row.tags |= changed
 
-    def _log(self, row: Row, metrics: Iterable[Metric] = (), params: Mapping[str, str] | None = None) -> None:
-        """Send metrics, and those parameters that aren't there: MLflow lets none change."""
-        missing = {name: value for name, value in (params or {}).items() if name not in row.params}
+    def _describe(self, row: Row, params: Mapping[str, str], study: Study) -> None:
+        """Send the parameters that aren't there (MLflow lets none change), and before them the data they go with."""
+        missing = {name: value for name, value in params.items() if name not in row.params}
+        if missing:
+            self._client.log_inputs(row.run_id, datasets=[rows.data_input(study)])
         for part in _parts(missing.items(), PAIRS_A_BATCH):
             self._client.log_batch(row.run_id, params=[Param(*pair) for pair in part])
         row.params |= missing
+
+    def _log(self, row: Row, metrics: Iterable[Metric]) -> None:
         for batch in _parts(metrics, METRICS_A_BATCH):
             self._client.log_batch(row.run_id, metrics=batch)
 

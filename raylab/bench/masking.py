@@ -1,0 +1,151 @@
+"""How fast masks are drawn, on one core, beside transformers' collators on the same tokens in the same run.
+
+Two figures a policy: tokens a second for the mask alone, given cached annotations, and for mask and labels together,
+which is what a collator does; the ratios compare the latter. The collators get what suits them best: tensors that are
+stacked, padded and free of Python lists already, in the batch size at which each of them is fastest.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
+
+from raylab.data import atlas
+from raylab.data.annotation import Annotation, TokenisedText
+from raylab.data.corpus import tokenise
+from raylab.data.tokenizer import symbols_of, train_bpe
+from raylab.errors import UserError
+from raylab.masking.corrupt import Symbols, mlm
+from raylab.masking.policy import Passages, Policy, Spans
+
+HELP = "tokens a second of every masking policy, beside transformers' collators"
+
+GOALS_MTOK_S = {"uniform": 50.0, "span": 50.0}  # what raylab promises, in million tokens a second; 10 for all others
+_LEAST_GOAL = 10.0
+_COLLATOR_ROWS = (32, 256, 4096)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the size of the batch and the number of runs."""
+    parser.add_argument("--rows", type=int, default=4096, help="passages of a batch (default: 4096)")
+    parser.add_argument("--length", type=int, default=64, help="tokens of a passage (default: 64)")
+    parser.add_argument("--runs", type=int, default=15, help="runs of which the median counts (default: 15)")
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Medians over `--runs` runs in this process, with one thread."""
+    if min(args.rows, args.length, args.runs) < 1:
+        raise UserError("--rows, --length and --runs are counts; expected at least 1 of each.")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measure(args.rows, args.length, args.runs)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(rows: int, length: int, runs: int) -> dict[str, Any]:
+    corpus = atlas.load().corpus
+    tokenizer = train_bpe((passage.text for passage in corpus), 4000)
+    text = tokenise(corpus, tokenizer, length)
+    collators = {
+        kind: _collator_speed(text, tokenizer, rows, length, runs, kind == "whole_word") for kind in ("plain", "whole_word")
+    }
+    policies = {name: _policy_speed(name, text, symbols_of(tokenizer), rows, length, runs) for name in Policy.registry.names()}
+    for figures in policies.values():
+        figures["ratio_collator"] = figures["labels_mtok_s"] / collators["plain"]
+        figures["ratio_whole_word"] = figures["labels_mtok_s"] / collators["whole_word"]
+    return {
+        "tokens": rows * length,
+        "rows": rows,
+        "runs": runs,
+        "collator_mtok_s": collators["plain"],
+        "whole_word_mtok_s": collators["whole_word"],
+        "policies": policies,
+    }
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the figures as a table."""
+    table = Table(
+        title=f"Masking, Mtok/s on one core: {result['rows']:,} passages, {result['tokens']:,} tokens", title_justify="left"
+    )
+    for column in ("", "mask", "goal", "mask and labels", "x collator", "x whole word"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, figures in result["policies"].items():
+        ratios = f"{figures['ratio_collator']:.1f}", f"{figures['ratio_whole_word']:.0f}"
+        table.add_row(
+            name, f"{figures['mtok_s']:.0f}", f"{figures['goal_mtok_s']:.0f}", f"{figures['labels_mtok_s']:.0f}", *ratios
+        )
+    table.add_section()
+    table.add_row("transformers' collator", "", "", f"{result['collator_mtok_s']:.1f}", "1", "")
+    table.add_row("its whole-word mode", "", "", f"{result['whole_word_mtok_s']:.2f}", "", "1")
+    Console().print(table)
+
+
+def _policy_speed(name: str, text: TokenisedText, symbols: Symbols, rows: int, length: int, runs: int) -> dict[str, float]:
+    policy: Policy = Policy.registry.get(name)()
+    packed = _packed(text, {annotation: annotation.compute(text) for annotation in policy.needs()}, rows, length)
+    rng = np.random.default_rng(0)
+    drawn = _median_s(lambda: policy.draw(packed, rng, 0.5), runs)
+    labelled = _median_s(lambda: mlm(packed, policy.draw(packed, rng, 0.5), symbols), runs)
+    goal = GOALS_MTOK_S.get(name, _LEAST_GOAL)
+    return {"mtok_s": rows * length / drawn / 1e6, "goal_mtok_s": goal, "labels_mtok_s": rows * length / labelled / 1e6}
+
+
+def _collator_speed(
+    text: TokenisedText, tokenizer: PreTrainedTokenizerBase, rows: int, length: int, runs: int, whole_word: bool
+) -> float:
+    """The collator's own masking function, called with stacked tensors, at its best batch size."""
+    replace_share = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0}  # the only mode that whole words have
+    collator = DataCollatorForLanguageModeling(tokenizer, whole_word_mask=whole_word, **(replace_share if whole_word else {}))
+    take = np.resize(np.arange(len(text.tokens_N)), rows * length)
+    ids = torch.from_numpy(text.tokens_N[take].astype(np.int64)).view(rows, length)
+    special = torch.zeros_like(ids)
+    offsets = torch.from_numpy(np.stack([text.char_starts_N[take], text.char_ends_N[take]], axis=1).astype(np.int64)).view(
+        rows, length, 2
+    )
+
+    def collate(batch: int) -> None:
+        for begin in range(0, rows, batch):
+            part = slice(begin, begin + batch)
+            collator.torch_mask_tokens(ids[part].clone(), special[part], offsets[part] if whole_word else None)
+
+    return rows * length / min(_median_s(lambda size=size: collate(size), max(3, runs // 3)) for size in _COLLATOR_ROWS) / 1e6
+
+
+def _median_s(action: Callable[[], object], runs: int) -> float:
+    action()
+    seconds = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
+
+
+def _packed(text: TokenisedText, annotations: Mapping[Annotation, np.ndarray], rows: int, length: int) -> Passages:
+    """The corpus over and over, cut into passages of equal length, so that the collators have no padding to do."""
+    take = np.resize(np.arange(len(text.tokens_N)), rows * length)
+    return Passages(
+        tokens_N=text.tokens_N[take],
+        starts_R1=np.arange(rows + 1) * length,
+        maskable_N=np.ones(len(take), bool),
+        word_starts_N=text.word_starts_N[take],
+        vocab_size=text.vocab_size,
+        spans={a: _packed_spans(s, len(text.tokens_N), rows, length) for a, s in annotations.items() if a.gives == "spans"},
+        weights={a: w[take] for a, w in annotations.items() if a.gives == "weights"},
+    )
+
+
+def _packed_spans(spans_S2: np.ndarray, corpus: int, rows: int, length: int) -> Spans:
+    """The spans of every repetition of the corpus that lie within one passage."""
+    repeated = (spans_S2 + corpus * np.arange(-(-rows * length // corpus))[:, None, None]).reshape(-1, 2)
+    whole = (repeated[:, 0] // length == (repeated[:, 1] - 1) // length) & (repeated[:, 1] <= rows * length)
+    return Spans(starts_S=repeated[whole, 0], ends_S=repeated[whole, 1])
