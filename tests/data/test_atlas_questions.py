@@ -31,7 +31,7 @@ def test_a_field_is_asked_about_where_prose_states_it() -> None:
 
 
 def test_the_answer_is_the_form_that_stands_in_the_passage_as_whole_words() -> None:
-    (question,) = ask([record("Merrins live in Sollis.", capital="Merrin, Sollis")], [CAPITAL])
+    (question,) = ask([record("Merrins and Ost-Merrin belong to Sollis.", capital="Merrin, Sollis")], [CAPITAL])
     assert question.answers[0] == "Sollis"
 
 
@@ -60,6 +60,7 @@ def test_prose_that_contradicts_itself_is_not_asked_about() -> None:
 
 def test_a_question_that_holds_its_answer_is_not_asked() -> None:
     assert ask([record("The city of Quillon is large.", capital="Quillon")], [CAPITAL]) == ()
+    assert ask([record("The city of Quill is large.", capital="Quill")], [CAPITAL]) == ()
 
 
 def test_groups_fill_the_question_and_a_second_answer_is_accepted() -> None:

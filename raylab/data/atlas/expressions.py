@@ -31,6 +31,8 @@ NAMED_AFTER = (
     + rf"(?:(?:(?!family)[a-z'-]+|{_NATION}|{_RANK}) ){{0,5}}{_HONOURED}"
 )
 ELEMENT_NAMED_AFTER = rf"(?:[Nn]amed (?:for|after|in honor of)|^From) (?:(?:[a-z,-]+|{_NATION}) )*{_HONOURED}"
+_CALLED = "[Ff]ormer|[Nn]ame|[Cc]alled|[Kk]nown|[Rr]enamed|[Bb]ecame|[Ff]ormed"
+CALLED_BEFORE, CALLED_AFTER = rf"ANSWER[^.;]*?\b(?:{_CALLED}|independen)", rf"\b(?:{_CALLED})[^.;]*?ANSWER"
 _MEAN = r"\b[Mm]ean(?:s|ing)\b"
 _OF_A_PART = r"suffix|prefix|ending|-\w+ means|\"-"  # "-stan" means something, but not what the name means
 MEANS = (

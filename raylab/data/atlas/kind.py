@@ -49,5 +49,5 @@ class Kind:
         shape = "|".join(map(re.escape, longest_first)) if self.field else self.shape
         if not shape:
             return ()
-        answer = rf"(?<!\w)(?P<answer>{shape})(?!\w)"
+        answer = rf"(?<![\w-])(?P<answer>{shape})(?![\w-])"
         return tuple((re.compile(e.pattern.replace("ANSWER", answer)), e.sections) for e in self.evidence)

@@ -60,6 +60,7 @@ _COUNTRIES = (
         name="former_name",
         question="What is a former name of {named}?",
         field="Government/Country name/former",
+        evidence=(Evidence(e.CALLED_AFTER), Evidence(e.CALLED_BEFORE)),
     ),
     Kind(
         name="legislature",

@@ -92,8 +92,9 @@ def _rendered(kind: Kind, record: Record, names: Names) -> Question:
 
 
 def _given_away(question: Question) -> bool:
-    asked = f" {normalise(question.text)} "
-    return any(f" {normalise(answer)} " in asked for answer in question.answers)
+    """Whether an answer stands in the question, or only lacks the end of a word of it ("Thai" in "Thailand")."""
+    asked = f" {normalise(question.text)}"
+    return any(f" {normalise(answer)}" in asked for answer in question.answers)
 
 
 def _answered_once(questions: Iterable[Question]) -> Iterator[Question]:
