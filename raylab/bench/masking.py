@@ -8,13 +8,14 @@ stacked, padded and free of Python lists already, in the batch size at which eac
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
+from transformers import DataCollatorForLanguageModeling
 
 from raylab.data import atlas
 from raylab.data.annotation import Annotation, TokenisedText
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Medians over `--runs` runs in this process, with one thread."""
+    """Medians over `--runs` runs in this process, with one thread; CPU seconds, so that its neighbours do not count."""
     if min(args.rows, args.length, args.runs) < 1:
         raise UserError("--rows, --length and --runs are counts; expected at least 1 of each.")
     threads = torch.get_num_threads()
@@ -54,36 +55,34 @@ def _measure(rows: int, length: int, runs: int) -> dict[str, Any]:
     corpus = atlas.load().corpus
     tokenizer = train_bpe((passage.text for passage in corpus), 4000)
     text = tokenise(corpus, tokenizer, length)
-    collators = {
-        kind: _collator_speed(text, tokenizer, rows, length, runs, kind == "whole_word") for kind in ("plain", "whole_word")
-    }
+    plain, whole_word = (
+        _collator_speed(text, DataCollatorForLanguageModeling(tokenizer, **options), rows, length, runs)
+        for options in ({}, {"whole_word_mask": True, "mask_replace_prob": 1.0, "random_replace_prob": 0.0})
+    )
     policies = {name: _policy_speed(name, text, symbols_of(tokenizer), rows, length, runs) for name in Policy.registry.names()}
     for figures in policies.values():
-        figures["ratio_collator"] = figures["labels_mtok_s"] / collators["plain"]
-        figures["ratio_whole_word"] = figures["labels_mtok_s"] / collators["whole_word"]
+        figures["ratio_collator"] = figures["labels_mtok_s"] / plain
+        figures["ratio_whole_word"] = figures["labels_mtok_s"] / whole_word
     return {
         "tokens": rows * length,
         "rows": rows,
         "runs": runs,
-        "collator_mtok_s": collators["plain"],
-        "whole_word_mtok_s": collators["whole_word"],
+        "collator_mtok_s": plain,
+        "whole_word_mtok_s": whole_word,
         "policies": policies,
     }
 
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the figures as a table."""
-    table = Table(
-        title=f"Masking, Mtok/s on one core: {result['rows']:,} passages, {result['tokens']:,} tokens", title_justify="left"
-    )
-    for column in ("", "mask", "goal", "mask and labels", "x collator", "x whole word"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = Table(title=f"Masking, Mtok/s on one core, batches of {result['tokens']:,} tokens", title_justify="left", box=None)
+    for column in ("policy", "mask", "goal", "with labels", "x collator", "x whole word"):
+        table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=True)
     for name, figures in result["policies"].items():
         ratios = f"{figures['ratio_collator']:.1f}", f"{figures['ratio_whole_word']:.0f}"
         table.add_row(
             name, f"{figures['mtok_s']:.0f}", f"{figures['goal_mtok_s']:.0f}", f"{figures['labels_mtok_s']:.0f}", *ratios
         )
-    table.add_section()
     table.add_row("transformers' collator", "", "", f"{result['collator_mtok_s']:.1f}", "1", "")
     table.add_row("its whole-word mode", "", "", f"{result['whole_word_mtok_s']:.2f}", "", "1")
     Console().print(table)
@@ -99,34 +98,30 @@ def _policy_speed(name: str, text: TokenisedText, symbols: Symbols, rows: int, l
     return {"mtok_s": rows * length / drawn / 1e6, "goal_mtok_s": goal, "labels_mtok_s": rows * length / labelled / 1e6}
 
 
-def _collator_speed(
-    text: TokenisedText, tokenizer: PreTrainedTokenizerBase, rows: int, length: int, runs: int, whole_word: bool
-) -> float:
+def _collator_speed(text: TokenisedText, collator: DataCollatorForLanguageModeling, rows: int, length: int, runs: int) -> float:
     """The collator's own masking function, called with stacked tensors, at its best batch size."""
-    replace_share = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0}  # the only mode that whole words have
-    collator = DataCollatorForLanguageModeling(tokenizer, whole_word_mask=whole_word, **(replace_share if whole_word else {}))
     take = np.resize(np.arange(len(text.tokens_N)), rows * length)
     ids = torch.from_numpy(text.tokens_N[take].astype(np.int64)).view(rows, length)
     special = torch.zeros_like(ids)
-    offsets = torch.from_numpy(np.stack([text.char_starts_N[take], text.char_ends_N[take]], axis=1).astype(np.int64)).view(
-        rows, length, 2
-    )
+    words = np.stack([text.char_starts_N[take], text.char_ends_N[take]], axis=1).astype(np.int64)
+    offsets = torch.from_numpy(words).view(rows, length, 2) if collator.whole_word_mask else None
 
-    def collate(batch: int) -> None:
-        for begin in range(0, rows, batch):
-            part = slice(begin, begin + batch)
-            collator.torch_mask_tokens(ids[part].clone(), special[part], offsets[part] if whole_word else None)
+    def collate(size: int) -> None:
+        for begin in range(0, rows, size):
+            part = slice(begin, begin + size)
+            collator.torch_mask_tokens(ids[part].clone(), special[part], None if offsets is None else offsets[part])
 
-    return rows * length / min(_median_s(lambda size=size: collate(size), max(3, runs // 3)) for size in _COLLATOR_ROWS) / 1e6
+    seconds = min(_median_s(partial(collate, size), max(3, runs // 3)) for size in _COLLATOR_ROWS)
+    return rows * length / seconds / 1e6
 
 
 def _median_s(action: Callable[[], object], runs: int) -> float:
     action()
     seconds = []
     for _ in range(runs):
-        begin = time.perf_counter()
+        begin = time.process_time()
         action()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     return float(np.median(seconds))
 
 

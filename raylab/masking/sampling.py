@@ -77,8 +77,11 @@ def before(amounts: np.ndarray, bounds_R1: np.ndarray) -> np.ndarray:
 
 def covered(length: int, starts_S: np.ndarray, ends_S: np.ndarray) -> np.ndarray:
     """True inside any of the spans, which may overlap."""
-    change = np.bincount(starts_S, minlength=length + 1) - np.bincount(ends_S, minlength=length + 1)
-    return np.cumsum(change[:length]) > 0
+    sizes_S = ends_S - starts_S
+    cuts = bounds(sizes_S)
+    covered_N = np.zeros(length, bool)
+    covered_N[np.arange(cuts[-1]) + np.repeat(starts_S - cuts[:-1], sizes_S)] = True
+    return covered_N
 
 
 def mask_of(passages: Passages, starts_S: np.ndarray, ends_S: np.ndarray) -> Mask:

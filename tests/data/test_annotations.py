@@ -1,13 +1,16 @@
 """Every annotation, found by its file, keeps the contract; and each finds what it is for."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from raylab.data.annotation import Annotation, TokenisedText
 from raylab.data.annotations._rules import tag_by_rules
+from raylab.data.annotations._words import words_of
 from raylab.data.annotations.domain import Domain
 from raylab.data.annotations.pmi import Pmi
 from raylab.data.annotations.salient import Salient
@@ -122,6 +125,17 @@ def test_a_tagger_that_is_not_there_is_a_users_mistake() -> None:
         Salient(tagger="no_such_pipeline").compute(tokenised(TEXTS))
 
 
+def test_a_spacy_pipeline_tags_instead_of_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pipe(texts: Sequence[str]) -> Iterator[SimpleNamespace]:
+        for text in texts:
+            at = text.find("silver mine")
+            yield SimpleNamespace(ents=[SimpleNamespace(start_char=at, end_char=at + 11)] if at >= 0 else [])
+
+    monkeypatch.setitem(sys.modules, "spacy", SimpleNamespace(load=lambda name, exclude: SimpleNamespace(pipe=pipe)))
+    text = tokenised(TEXTS)
+    assert texts_of(text, Salient(tagger="an_invented_pipeline").compute(text)) == ["silver mine"]
+
+
 def test_pmi_finds_what_occurs_together_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     fillers = [first + second for first in "bdfgkl" for second in ("an", "el", "ip", "or", "um")]
@@ -138,8 +152,6 @@ def test_pmi_is_the_least_over_all_ways_to_cut_an_n_gram() -> None:
     rng = np.random.default_rng(1)
     sentences = [rng.choice(list("abcd"), rng.integers(3, 12), p=[0.4, 0.3, 0.2, 0.1]) for _ in range(300)]
     text = tokenised([" ".join(s) for s in sentences], vocab_size=350)
-    from raylab.data.annotations._words import words_of
-
     found = words_of(text)
     bigrams, trigrams = Pmi(longest=3, min_count=1)._pmi(found)
     counts = [

@@ -29,8 +29,7 @@ def words_of(text: TokenisedText) -> Words:
         passages_W.tolist(), text.char_starts_N[units.starts_U].tolist(), text.char_ends_N[units.ends_U - 1].tolist(), strict=True
     )
     index: dict[str, int] = {}
-    folded = [passage.casefold() if len(passage.casefold()) == len(passage) else passage for passage in text.texts]
-    ids = [index.setdefault(folded[p][a:b].strip(), len(index)) for p, a, b in ranges]
+    ids = [index.setdefault(text.texts[p][a:b].strip().casefold(), len(index)) for p, a, b in ranges]
     return Words(
         starts_W=units.starts_U,
         ends_W=units.ends_U,
