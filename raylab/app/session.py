@@ -68,16 +68,15 @@ def search(opened: Opened, begun: float, *, time_budget_s: float | None, quiet: 
         ledger.append("study", name=study.name, settings=study.settings, data=study.data, environment=study.environment)
     mirror = Mirror(folder, opened.tracking_uri, folder.parent / "artifacts")
     mirror.start()
-    status = 1
     try:
         status = _run(opened, ledger, out, _stopper(opened.conduct, begun, time_budget_s), quiet)
     except KeyboardInterrupt:
         ledger.append("interrupted")
         status = 130
     finally:
+        ledger.close()
         page = report.write(folder, _masks(opened.conduct))
         flush = mirror.close(CLOSE_TRACKING_S)
-        ledger.close()
     _conclude(opened, status, str(page), out)
     if not flush.complete:
         out.print(Text(flush.line))

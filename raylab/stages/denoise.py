@@ -9,7 +9,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from raylab.errors import UserError
-from raylab.masking.corrupt import corrupt
+from raylab.masking.corrupt import IGNORED, Batch, corrupt
 from raylab.masking.policy import Policy
 from raylab.models.flops import CostModel
 from raylab.recipe import Stage, knob
@@ -83,4 +83,14 @@ class _Batches:
         passages = self.corpus.passages(self.rows_P[self.order.rows(step)], self.stage.policy.needs())
         mask = self.stage.policy.draw(passages, rng, step / self.steps)
         batch = corrupt(passages, mask, self.context.data.symbols, self.stage.target, self.context.data.max_tokens + 1)
+        batch = _asking(batch)
         return step_batch(batch, self.context.parallel, self.cost, len(passages.tokens_N), self.stage.micro_batch)
+
+
+def _asking(batch: Batch) -> Batch:
+    """The rows in which something is hidden. A passage without a name has nothing to ask under salient masking; kept,
+    it would teach that the answer is empty. Its tokens count as read all the same."""
+    asks_B = (batch.labels_BU != IGNORED).sum(axis=1) > 1  # more than the end symbol
+    if asks_B.all() or not asks_B.any():
+        return batch
+    return Batch(input_ids_BT=batch.input_ids_BT[asks_B], attention_BT=batch.attention_BT[asks_B], labels_BU=batch.labels_BU[asks_B])

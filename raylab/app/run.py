@@ -1,0 +1,122 @@
+"""`raylab run RECIPE.json`: one recipe, one seed, in this process; no Ray, no search."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from raylab.app.console import console, figure, print_json, table
+from raylab.app.data_options import add_data_arguments, request_from
+from raylab.errors import Diverged, UserError
+from raylab.search.studies import DEFAULT_STORAGE
+
+HELP = "run one recipe with one seed, without a search"
+TOLD_EVERY_S = 5.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.json", help="a recipe, e.g. of an exported winner")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the study it belongs to (default: 0)")
+    parser.add_argument("--replicate", type=int, default=0, metavar="R", help="which of the seeds derived from it (default: 0)")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write the finetuned model there")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1, as a search's workers; sums differ with others)")
+    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where prepared data and checkpoints lie")
+    parser.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/")
+    parser.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
+    add_data_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 with scores on dev and test, 1 if the run diverged. Stopped, the same command goes on from its checkpoint."""
+    from raylab.recipe import Recipe, decode
+    from raylab.registry import add_plugins
+
+    for folder in args.plugins:
+        add_plugins(folder)
+    recipe = decode(Recipe, _read(args.recipe))
+    if args.save and args.save.exists() and any(args.save.iterdir()):
+        raise UserError(f"--save {args.save} is not empty. Give a new folder.")
+    if args.threads < 1:
+        raise UserError(f"--threads is {args.threads}; expected 1 or more.")
+    try:
+        result = _run(recipe, args)
+    except Diverged as error:
+        console().print(f"diverged: {error}")
+        return 1
+    if args.json:
+        print_json(result)
+    return 0
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}.") from error
+
+
+def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+    from transformers.utils import logging
+
+    from raylab.app.environment import gpus_here
+    from raylab.app.preparation import load_prepared, writable
+    from raylab.recipe import run_key
+    from raylab.seeds import Seeds
+    from raylab.training.parallel import Parallel
+    from raylab.training.progress import Progress, Result
+    from raylab.trial import Execution, device_of, run_recipe
+
+    torch.set_num_threads(args.threads)
+    logging.disable_progress_bar()
+    storage = writable(args.storage.expanduser().resolve())
+    task, data = load_prepared(request_from(args), recipe.base, storage)
+    seeds = Seeds.of(args.seed, args.replicate)
+    key = run_key(recipe, seeds, data.fingerprint)
+    for warning in task.warnings:
+        console().print(f"Warning: {warning}", style="yellow")
+    execution = Execution(
+        data=data, seeds=seeds, parallel=Parallel(device=device_of(gpus_here())), splits=("dev", "test"),
+        folder=storage / "single" / key, keep_model=args.save,
+    )  # fmt: skip
+    teller = _Teller()
+    for event in run_recipe(recipe, execution):
+        if isinstance(event, Progress):
+            teller(event)
+        elif isinstance(event, Result):
+            return _tell(event, {"key": key, "dataset": task.name, "source": task.source, "fingerprint": data.fingerprint})
+    raise AssertionError("a run ends in its result")
+
+
+def _tell(result: Any, identity: dict[str, Any]) -> dict[str, Any]:
+    from raylab.data.scoring import HIGHER_IS_BETTER
+
+    rows = [[m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in HIGHER_IS_BETTER]
+    console().print(table("measure", ">dev", ">test", rows=rows))
+    console().print(f"run {identity['key']}: {result.seconds['total']:.0f} s, {result.metrics['tokens']:,} corpus tokens")
+    return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds)}
+
+
+class _Teller:
+    """Says every few seconds how far a run is."""
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+        self.stage, self.begun, self.first, self.tokens = "", self.told, 0, 0
+
+    def __call__(self, step: Any) -> None:
+        now = time.monotonic()
+        if step.stage != self.stage:
+            self.stage, self.begun, self.first, self.tokens = step.stage, now, step.step, 0
+        self.tokens += step.input_tokens + step.target_tokens
+        if now - self.told < TOLD_EVERY_S and step.step < step.steps:
+            return
+        self.told, elapsed, done = now, now - self.begun, step.step - self.first
+        left = f", about {elapsed / done * (step.steps - step.step):.0f} s left" if done else ""
+        loss = f", loss {step.loss:.3f}" if step.loss is not None else ""
+        name = step.stage.split("-", 1)[-1]
+        console().print(f"{name}: step {step.step} of {step.steps}{loss}, {self.tokens / max(elapsed, 1e-9):,.0f} tokens/s{left}")

@@ -1,0 +1,84 @@
+"""A search through real processes: killed twice and resumed, interrupted, and with trials stopped on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from raylab.search.ledger import ENDED, FILE, Study, read_events
+
+TINY = ("--dataset", "atlas", "--max-passages", "400", "--set", "finetune_steps=20", "--policies", "uniform,salient", "--lanes", "2")
+
+
+def _command(storage: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "raylab.search", *more, "--storage", str(storage), "--json"]
+
+
+def _started(storage: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(_command(storage, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _wait_until(process: subprocess.Popen[str], ledger: Path, condition: Any, limit_s: float = 240) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < limit_s:
+        assert process.poll() is None, f"the search ended by itself:\n{process.communicate()[0]}"
+        if ledger.exists() and condition([e["event"] for e in read_events(ledger)]):
+            return
+        time.sleep(0.2)
+    pytest.fail("the search did not get as far as it should")
+
+
+def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    outcome: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return outcome
+
+
+def test_killed_twice_and_resumed(tmp_path: Path) -> None:
+    ledger = tmp_path / "study" / FILE
+    new = ("masking", *TINY, "--trials", "4", "--seeds", "2", "--set", "budget_tokens=30000", "--name", "study")
+    for arguments, ends in ((new, 1), (("--resume", "study"), 3)):
+        process = _started(tmp_path, *arguments)
+        _wait_until(process, ledger, lambda events, ends=ends: events.count("end") >= ends and events[-1] != "end")
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    finished = {key for key, run in Study.read(ledger.parent).runs.items() if run.state in ENDED}
+    outcome = _outcome(_started(tmp_path, "--resume", "study"))
+
+    events = read_events(ledger)
+    ended = [e["key"] for e in events if e["event"] == "end"]
+    assert len(ended) == len(set(ended)), "a run ended twice"
+    last_resumed = max(i for i, e in enumerate(events) if e["event"] == "resumed")
+    assert not {e["key"] for e in events[last_resumed:] if e["event"] == "start"} & finished, "a finished run ran again"
+    assert sum(outcome["trials"].values()) == 4
+    assert outcome["verdict"]["decision"] in ("better", "worse", "no_reliable_difference")
+    _check_mlflow(outcome, Study.read(ledger.parent))
+
+
+def _check_mlflow(outcome: dict[str, Any], study: Study) -> None:
+    """Every run exactly once, in its true state, and none left running."""
+    client = MlflowClient(outcome["tracking_uri"])
+    parent = client.get_run(outcome["run_id"])
+    rows = client.search_runs([parent.info.experiment_id], max_results=1000)
+    keys = [row.data.tags["raylab.key"] for row in rows if "raylab.key" in row.data.tags]
+    assert sorted(keys) == sorted(study.runs)
+    assert {row.info.status for row in rows} == {"FINISHED"}
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    process = _started(tmp_path, "masking", *TINY, "--trials", "30", "--set", "budget_tokens=30000", "--name", "study")
+    _wait_until(process, tmp_path / "study" / FILE, lambda events: "rung" in events)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "--resume study" in output
+    assert json.loads(output.splitlines()[-1])["verdict"]["decision"] == "not_run"
+    assert (tmp_path / "study" / "report.html").exists()
