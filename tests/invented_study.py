@@ -29,9 +29,9 @@ def recipe(policy: str | None, rate: float, learning_rate: float) -> dict[str, A
 class InventedStudy:
     """Writes a study's ledger event by event, on a clock of its own."""
 
-    def __init__(self, folder: Path, *, warnings: tuple[str, ...] = (), seed: int = 0) -> None:
+    def __init__(self, folder: Path, *, warnings: tuple[str, ...] = (), seed: int = 0, began: float = BEGAN) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.now, self.random = folder, BEGAN, random.Random(seed)
+        self.folder, self.now, self.random = folder, began, random.Random(seed)
         self.ledger = Ledger(folder)
         if not (folder / FILE).stat().st_size:
             self._write("study", name=folder.name, settings=_settings(), data=_data(warnings), environment=_environment())
