@@ -70,6 +70,7 @@ def test_without_accents() -> None:
         (answers.place, "La Paz (administrative capital); Sucre (constitutional capital)", ("La Paz", "Sucre")),
         (answers.place, "Malabo; note - some months of the year elsewhere", ("Malabo",)),
         (answers.place, "Bogot\u00e1", ("Bogot\u00e1", "Bogota")),
+        (answers.place, "Washington, D.C.", ("Washington, D.C.", "Washington")),
         (answers.place, "none", ()),
         (answers.place, "no official capital; offices in the Yaren District", ()),
         (answers.listed, "French Sudan, Sudanese Republic (until 1960)", ("French Sudan", "Sudanese Republic")),

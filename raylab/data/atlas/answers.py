@@ -35,7 +35,7 @@ _ONE_OF = {
 
 def _variants(names: list[str]) -> Names:
     """Without repetition and empty names, and each name also as typed on a plain keyboard."""
-    cleaned = [name.strip(" ,;.'\"") if not name.endswith("D.C.") else name for name in names]
+    cleaned = (re.sub(r"(?<!\.\w)\.$", "", name.strip(" ,;'\"")) for name in names)  # "Washington, D.C." keeps its point
     return tuple(dict.fromkeys(form for name in cleaned if name for form in (name, without_accents(name))))
 
 
@@ -74,15 +74,6 @@ def translated(field: str) -> Names:
         return ()
     outside, _, inside = re.sub(r" or (\w+)$", r" (\1)", _NOTE.sub("", field)).partition("(")
     return _variants([outside, *re.split(r" - |/", inside.strip(") "))])
-
-
-def plural(field: str) -> Names:
-    """The plural noun for a people: "Dane(s)", "Swiss (singular and plural)"; nothing where the field is irregular."""
-    regular = re.fullmatch(r"([^(),;/]+?) ?\((s|es|singular and plural)\)", field)
-    if not regular:
-        return ()
-    name, ending = regular.groups()
-    return _variants([name + ending if ending in ("s", "es") else name])
 
 
 def first_year(field: str) -> Names:
