@@ -40,6 +40,9 @@ SIZES = {
 }
 
 
+_DROPOUTS = ("dropout_rate", "dropout", "attention_dropout", "activation_dropout")  # T5's one, the BART family's three
+
+
 def build(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
     """The base model: from random weights drawn with `seed`, or the checkpoint named in `spec`."""
     with torch.random.fork_rng(devices=[]):
@@ -74,13 +77,11 @@ def _bart(size: Size, dropout: float, tokenizer: PreTrainedTokenizerBase) -> MBa
 
 def _from_checkpoint(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     assert spec.pretrained is not None
-    model = AutoModelForSeq2SeqLM.from_pretrained(spec.pretrained, torch_dtype=torch.float32, config=checkpoint_config(spec.pretrained))
-    for name in ("dropout", "dropout_rate"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, spec.dropout)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = spec.dropout
+    config = checkpoint_config(spec.pretrained)
+    for name in _DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, spec.dropout)
+    model = AutoModelForSeq2SeqLM.from_pretrained(spec.pretrained, config=config, dtype=torch.float32)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     return model
@@ -97,7 +98,12 @@ def checkpoint_config(name_or_path: str) -> PretrainedConfig:
         ) from error
     folder = Path(name_or_path)
     if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        raise UserError(f"--base {name_or_path} holds no weights: no *.safetensors file. Save the model there with save_pretrained().")
+        raise UserError(
+            f"--base {name_or_path} holds no weights: no *.safetensors file. Save the model there with save_pretrained()."
+        )
     if not config.is_encoder_decoder:
-        raise UserError(f"--base {name_or_path} is a {config.model_type} model; masking for question answering needs an encoder-decoder (T5, BART, ...).")
+        raise UserError(
+            f"--base {name_or_path} is a {config.model_type} model, no encoder-decoder; masking for question answering needs "
+            "one (T5, BART, ...)."
+        )
     return config
