@@ -21,9 +21,16 @@ IDLE_S = 5.0  # a lane that waits is answered "nothing yet" this often, or its p
 class _Run:
     request: dict[str, Any]
     feeds: dict[int, "asyncio.Queue[dict[str, Any]]"] = field(default_factory=dict)  # by token
+    rung: dict[str, Any] | None = None  # where it waits for the decision to go on
     decision: "asyncio.Future[bool] | None" = None
     end: dict[str, Any] | None = None
     attempts: int = 0
+
+    def decide(self, go_on: bool) -> None:
+        """Answer the lane that waits at a rung, if one does."""
+        if self.decision is not None and not self.decision.done():
+            self.decision.set_result(go_on)
+            self.rung = None
 
 
 class Queue:
@@ -57,8 +64,8 @@ class Queue:
         else:
             self._tell("cached", key=key, trial=request["trial"])
         run.feeds[self._tokens] = asyncio.Queue()
-        if run.end is not None:
-            run.feeds[self._tokens].put_nowait(run.end)
+        if (now := run.end or run.rung) is not None:
+            run.feeds[self._tokens].put_nowait(now)
         return self._tokens
 
     async def progress(self, key: str, token: int) -> dict[str, Any]:
@@ -68,14 +75,14 @@ class Queue:
     async def allow(self, key: str, token: int) -> None:
         """Let the run pass the rung at which it waits."""
         run = self._runs[key]
-        if token in run.feeds and run.decision is not None and not run.decision.done():
-            run.decision.set_result(True)
+        if token in run.feeds:
+            run.decide(True)
 
     async def release(self, key: str, token: int) -> None:
         """Give a token back. The run stops at its rung if nobody else wants it."""
         run = self._runs[key]
-        if run.feeds.pop(token, None) is not None and not run.feeds and run.decision is not None and not run.decision.done():
-            run.decision.set_result(False)
+        if run.feeds.pop(token, None) is not None and not run.feeds:
+            run.decide(False)
 
     # --- lanes --------------------------------------------------------------------------------------------------
 
@@ -96,6 +103,7 @@ class Queue:
 
     def _start(self, lane: int, key: str) -> dict[str, Any]:
         run = self._runs[key]
+        run.decide(False)  # a lane that was lost at a rung asks there again
         run.attempts += 1
         self._on_lane[lane] = key
         self._tell("start", key=key, lane=lane, attempt=run.attempts)
@@ -121,9 +129,10 @@ class Queue:
         self._tell("rung", key=key, fraction=fraction, metrics=metrics)
         if not run.feeds:
             return False
+        run.rung = {"event": "rung", "key": key, "fraction": fraction, "metrics": metrics}
         run.decision = asyncio.get_running_loop().create_future()
         for feed in run.feeds.values():
-            feed.put_nowait({"event": "rung", "key": key, "fraction": fraction, "metrics": metrics})
+            feed.put_nowait(run.rung)
         return await run.decision
 
     async def finish(self, lane: int, end: dict[str, Any]) -> None:
