@@ -7,7 +7,7 @@ from recorded trials (its own way does not take define-by-run spaces).
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import optuna
@@ -68,16 +68,20 @@ class Sampler(OptunaSearch):
         self._unfinished = [run for run in so_far if run.state in ("waiting", "running")]
         self._fill(so_far)
 
-    def _fill(self, so_far: Iterable[Run]) -> None:
+    def _fill(self, so_far: Sequence[Run]) -> None:
         for run in so_far:
             if run.state in _STATES:
                 self._ot_study.add_trial(self._frozen(run))
         for run in self._unfinished:
             self._ot_study.enqueue_trial(run.values)
-        if not self.number:
-            setting = self.conduct.settings.setting
-            for start in self.conduct.space.starts(setting):
-                self._ot_study.enqueue_trial(self.conduct.space.decode(start, setting)[1])
+        for values in self._starts():
+            if all(values != run.values for run in so_far):
+                self._ot_study.enqueue_trial(values)
+
+    def _starts(self) -> Iterator[dict[str, Any]]:
+        setting = self.conduct.settings.setting
+        for start in self.conduct.space.starts(setting):
+            yield self.conduct.space.decode(start, setting)[1]
 
     def _frozen(self, run: Run) -> optuna.trial.FrozenTrial:
         _, values, domains = self.conduct.space.decode(run.values, self.conduct.settings.setting)
