@@ -93,4 +93,6 @@ def _asking(batch: Batch) -> Batch:
     asks_B = (batch.labels_BU != IGNORED).sum(axis=1) > 1  # more than the end symbol
     if asks_B.all() or not asks_B.any():
         return batch
-    return Batch(input_ids_BT=batch.input_ids_BT[asks_B], attention_BT=batch.attention_BT[asks_B], labels_BU=batch.labels_BU[asks_B])
+    return Batch(
+        input_ids_BT=batch.input_ids_BT[asks_B], attention_BT=batch.attention_BT[asks_B], labels_BU=batch.labels_BU[asks_B]
+    )

@@ -1,6 +1,7 @@
 """From rows of numpy to this worker's micro-batches on its device."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,8 +17,7 @@ def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens:
     and count what the whole global batch holds."""
     rows = batch.input_ids_BT.shape[0]
     input_tokens, target_tokens = int(batch.attention_BT.sum()), int((batch.labels_BU != -100).sum())
-    mine = parallel.shard(rows)
-    own = Batch(input_ids_BT=batch.input_ids_BT[mine], attention_BT=batch.attention_BT[mine], labels_BU=batch.labels_BU[mine])
+    own = _rows(batch, parallel.shard(rows)) if parallel.rank < rows else _nothing_asked(batch)
     size = micro_batch or len(own.input_ids_BT)
     return StepBatch(
         micro_batches=[to_device(own, slice(i, i + size), parallel.device) for i in range(0, len(own.input_ids_BT), size)],
@@ -26,6 +26,15 @@ def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens:
         target_tokens=max(1, target_tokens),
         flops=cost.training_flops(input_tokens, target_tokens, input_tokens / rows, target_tokens / rows),
     )
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    return Batch(input_ids_BT=batch.input_ids_BT[rows], attention_BT=batch.attention_BT[rows], labels_BU=batch.labels_BU[rows])
+
+
+def _nothing_asked(batch: Batch) -> Batch:
+    """One row without a label, for a worker that has none: it must take part when gradients are averaged."""
+    return replace(_rows(batch, slice(1)), labels_BU=np.full_like(batch.labels_BU[:1], -100))
 
 
 def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER, exact_match, f1
 from raylab.data.task import Example
-from raylab.training.batching import to_device, pairs
+from raylab.errors import Diverged
+from raylab.training.batching import pairs, to_device
 from raylab.training.loop import decode
 from raylab.training.parallel import Parallel
 
@@ -24,6 +25,7 @@ def score(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, p
 
     bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in
     float32: it does not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases.
+    Raises Diverged where the model's answers have no probability: its last update can have spoilt the weights.
     """
     model.eval()
     mine = examples[parallel.shard(len(examples))]
@@ -33,6 +35,8 @@ def score(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, p
         chosen = by_length[begin : begin + BATCH]
         rows.update(zip(chosen, _score_batch(model, [mine[i] for i in chosen], data, parallel.device), strict=True))
     gathered = parallel.gather([rows[i] for i in range(len(mine))], len(examples))
+    if not np.isfinite(gathered).all():
+        raise Diverged("the scores of the finetuned model are no numbers: its weights are not finite")
     return {measure: [row[k] for row in gathered] for k, measure in enumerate(HIGHER_IS_BETTER)}
 
 
@@ -52,7 +56,11 @@ def _score_batch(
     nats_BU = cross_entropy(decode(model, batch).float().transpose(1, 2), batch.labels_BU, ignore_index=-100, reduction="none")
     bits_B = (nats_BU.sum(1) / math.log(2)).tolist()
     generated = model.generate(
-        input_ids=batch.input_ids_BT, attention_mask=batch.attention_BT, max_new_tokens=ANSWER_TOKENS, do_sample=False, num_beams=1
+        input_ids=batch.input_ids_BT,
+        attention_mask=batch.attention_BT,
+        max_new_tokens=ANSWER_TOKENS,
+        do_sample=False,
+        num_beams=1,
     )
     texts = data.tokenizer.batch_decode(generated, skip_special_tokens=True)
     return [

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from transformers import PretrainedConfig
 
 from raylab.errors import Diverged
 from raylab.seeds import derive
@@ -54,7 +55,7 @@ def sequence_loss(model: nn.Module, batch: MicroBatch) -> torch.Tensor:
 
 def decode(model: nn.Module, batch: MicroBatch) -> torch.Tensor:
     """Logits (B, U, V) for every target position, given the ones before it."""
-    config = getattr(model, "module", model).config
+    config: PretrainedConfig = getattr(model, "module", model).config
     shifted_BU = batch.labels_BU.roll(1, dims=1)
     shifted_BU[:, 0] = config.decoder_start_token_id
     shifted_BU = shifted_BU.masked_fill(shifted_BU == -100, config.pad_token_id)

@@ -28,7 +28,9 @@ class Optimization:
         if self.learning_rate <= 0:
             raise UserError(f"learning_rate is {self.learning_rate}; expected a positive number, e.g. 0.002.")
         if self.warmup < 0 or self.decay < 0 or self.warmup + self.decay > 1:
-            raise UserError(f"warmup {self.warmup} and decay {self.decay} are fractions of the steps; their sum must be at most 1.")
+            raise UserError(
+                f"warmup {self.warmup} and decay {self.decay} are fractions of the steps; their sum must be at most 1."
+            )
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of step `step` (from 0) of `steps`."""

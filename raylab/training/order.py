@@ -4,8 +4,11 @@ Every epoch is a fresh permutation. Rows of like length share a batch (less padd
 are sorted by length and dealt out, then the window's batches are shuffled.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from raylab.errors import UserError
 from raylab.seeds import derive
 
 WINDOW = 16  # batches sorted together: wide enough for little padding, narrow enough to stay a shuffle
@@ -13,9 +16,11 @@ WINDOW = 16  # batches sorted together: wide enough for little padding, narrow e
 
 class Order:
     """Batches of at most `batch_size` row numbers out of those whose lengths are given. The tail of an epoch that
-    fills no batch is left to later epochs, whose permutations differ."""
+    fills no batch is left to later epochs, whose permutations differ. Raises UserError where there are no rows."""
 
-    def __init__(self, lengths_P: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, lengths_P: Sequence[int] | np.ndarray, batch_size: int, seed: int) -> None:
+        if not len(lengths_P):
+            raise UserError("there are no rows to train on; expected at least one passage, or question, in the train split.")
         self.lengths_P = np.asarray(lengths_P)
         self.batch_size = min(batch_size, len(self.lengths_P))
         self.batches_per_epoch = len(self.lengths_P) // self.batch_size

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 class Progress:
     """One optimizer step of a stage is done. Counts are those of the step, over all workers.
 
-    position: optimizer steps of the whole run so far. loss: nats a target token, None where it was not read from the device (it is read every few steps).
-    corpus_tokens: tokens read before masking (0 in finetuning). seconds: where this step's time went, by part.
+    position: optimizer steps of the whole run so far. loss: nats a target token, None where it was not read from the
+    device (that is done every few steps, as it waits for the device). corpus_tokens: tokens read before masking (0 in
+    finetuning). seconds: where this step's time went, by part.
     """
 
     stage: str
