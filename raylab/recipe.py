@@ -8,6 +8,7 @@ Configuration is frozen dataclasses all the way down. `encode` and `decode` turn
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,9 @@ class Knob:
     choices: tuple[Any, ...] = ()
 
 
-def knob(default: Any, *, low: float | None = None, high: float | None = None, log: bool = False, choices: tuple[Any, ...] = ()) -> Any:
+def knob(
+    default: Any, *, low: float | None = None, high: float | None = None, log: bool = False, choices: tuple[Any, ...] = ()
+) -> Any:
     """A dataclass field with a default and the range a space searches it over."""
     return dataclasses.field(default=default, metadata={"knob": Knob(low, high, log, choices)})
 
@@ -120,7 +123,9 @@ def decode(kind: Any, value: Any, where: str = "recipe") -> Any:
     if isinstance(kind, type) and issubclass(kind, Plugin):
         fields = _object(value, where)
         if "name" not in fields:
-            raise UserError(f"{where} has no 'name'. Expected the name of a {kind.registry.kind}, e.g. {kind.registry.names()[0]!r}.")
+            raise UserError(
+                f"{where} has no 'name'. Expected the name of a {kind.registry.kind}, e.g. {kind.registry.names()[0]!r}."
+            )
         plugin = kind.registry.get(fields.pop("name"))
         return _decode_fields(plugin, fields, where)
     if dataclasses.is_dataclass(kind):
@@ -169,4 +174,6 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
     accepted = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}.get(kind, (kind,))
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise UserError(f"{where} is {value!r}; expected {getattr(kind, '__name__', kind)}.")
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{where} is {value!r}; expected a finite number.")
     return float(value) if kind is float else value

@@ -74,8 +74,9 @@ class Registry:
 
 def load_file(path: Path, module_name: str) -> ModuleType:
     """Import one file under `module_name`, once. What the file itself raises is not caught: its traceback is the message."""
-    if module_name in sys.modules:
-        return sys.modules[module_name]
+    known = sys.modules.get(module_name)
+    if known is not None and known.__file__ == str(path):
+        return known
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} is not a Python file that can be imported.")
@@ -92,6 +93,8 @@ def load_file(path: Path, module_name: str) -> ModuleType:
 def add_plugins(folder: Path) -> None:
     """Make the files below `folder` (same layout as raylab/) available to every registry of this process."""
     if not folder.is_dir():
-        raise UserError(f"--plugins {folder} is no folder. Give a folder laid out like raylab/, e.g. with masking/policies/mine.py.")
+        raise UserError(
+            f"--plugins {folder} is no folder. Give a folder laid out like raylab/, e.g. with masking/policies/mine.py."
+        )
     if folder.resolve() not in _plugin_folders:
         _plugin_folders.append(folder.resolve())

@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class Execution:
     checkpoint_every_s: float = 30.0
 
 
-def run_recipe(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung | Result]:
+def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Rung | Result, None, None]:
     """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, one Result last.
 
     A stopped run goes on from its newest checkpoint. Raises Diverged; closing the generator stops the run.
@@ -74,7 +75,7 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung
     if checkpoints.restored_totals:
         totals = Totals(**checkpoints.restored_totals)
         checkpoints.totals = totals.plain
-    with timed(totals, "start"):
+    with _timed(totals, "start"):
         model = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
     context = Context(
         data=execution.data, seeds=execution.seeds, parallel=execution.parallel, checkpoints=checkpoints,
@@ -85,7 +86,7 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung
             totals.add(progress)
             yield replace(progress, position=totals.steps)
             if stage is not recipe.finetune and (fraction := _rung_passed(progress, execution.rungs)):
-                with timed(totals, "rungs"):
+                with _timed(totals, "rungs"):
                     metrics = _probe(model, recipe.finetune, context)
                 yield Rung(fraction=fraction, metrics=metrics)
     yield _finish(model, execution, totals)
@@ -115,7 +116,7 @@ def _probe(model: PreTrainedModel, finetune: Stage, context: Context) -> dict[st
 
 def _finish(model: PreTrainedModel, execution: Execution, totals: Totals) -> Result:
     scores, metrics = {}, {}
-    with timed(totals, "evaluation"):
+    with _timed(totals, "evaluation"):
         for split in execution.splits:
             scores[split] = score(model, execution.data.splits[split], execution.data, execution.parallel)
             metrics.update(means(scores[split], split))
@@ -128,17 +129,14 @@ def _finish(model: PreTrainedModel, execution: Execution, totals: Totals) -> Res
     return Result(metrics=metrics, scores=scores, seconds=seconds | {"total": sum(seconds.values())})
 
 
-class timed:
+@contextmanager
+def _timed(totals: Totals, part: str) -> Iterator[None]:
     """Count the seconds of a block under a part's name."""
-
-    def __init__(self, totals: Totals, part: str) -> None:
-        self.totals, self.part = totals, part
-
-    def __enter__(self) -> None:
-        self._begun = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self.totals.spend(self.part, time.perf_counter() - self._begun)
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        totals.spend(part, time.perf_counter() - begun)
 
 
 def device_of(gpus_per_worker: float) -> torch.device:

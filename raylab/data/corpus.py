@@ -8,6 +8,7 @@ hide it.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from raylab.data.task import Passage
 from raylab.masking.policy import Passages, Spans
 from raylab.recipe import digest, encode
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s")
+_SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*\s")
 _ARRAYS = ("tokens", "starts", "char_starts", "char_ends", "maskable", "word_starts")
 _CHUNK = 4096  # texts a tokenizer call: bounds memory
 
@@ -134,7 +135,7 @@ class Corpus:
         return len(self.starts_P1) - 1
 
     @property
-    def lengths_P(self) -> np.ndarray:
+    def lengths_P(self) -> np.ndarray:  # noqa: N802 (the shape is in the name)
         """Tokens of each passage."""
         return np.diff(self.starts_P1)
 
@@ -142,7 +143,7 @@ class Corpus:
         """The passages as text, title included."""
         whole = (self.folder / "texts.txt").read_text(encoding="utf-8")
         bounds = np.load(self.folder / "text_starts.npy")
-        return [whole[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [whole[a:b] for a, b in pairwise(bounds)]
 
     def tokenised(self) -> TokenisedText:
         """Everything an annotation may read."""
@@ -172,9 +173,8 @@ class Corpus:
         """Compute an annotation if it is not there yet; several processes may do so at once."""
         path = self._annotation_path(annotation)
         if not path.exists():
-            with written_once(path) as temporary:
-                with open(temporary, "wb") as file:
-                    np.save(file, annotation.compute(self.tokenised()))
+            with written_once(path) as temporary, open(temporary, "wb") as file:
+                np.save(file, annotation.compute(self.tokenised()))
 
     def _annotation_path(self, annotation: Annotation) -> Path:
         key = digest([encode(annotation), type(annotation).version])

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -19,12 +20,15 @@ def written_once(path: Path) -> Iterator[Path]:
     temporary = workspace / path.name
     try:
         yield temporary
-        if not path.exists():
-            os.rename(temporary, path)
-    except FileExistsError:
-        pass  # the other process was quicker
-    except OSError as error:
-        if not (path.is_dir() and error.errno in (39, 66)):  # directory not empty: likewise
-            raise
+        _put(temporary, path)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    try:
+        if not path.exists():
+            os.rename(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # the other process was quicker
+            raise

@@ -41,10 +41,7 @@ def prepare(data: TaskData, content: str, how: Preparation, storage: Path, annot
 
     content: the hash of `data` (raylab.data.source.fingerprint).
     """
-    tokenizer_content = None
-    if how.tokenizer is not None:
-        tokenizer_content = digest(load_tokenizer(how.tokenizer).backend_tokenizer.to_str())
-    fingerprint = digest([content, asdict(how) | {"tokenizer": tokenizer_content}, PREPARATION_VERSION])
+    fingerprint = digest([content, asdict(how) | {"tokenizer": _content(how.tokenizer)}, PREPARATION_VERSION])
     folder = storage / "data" / fingerprint
     if not folder.exists():
         with written_once(folder) as temporary:
@@ -53,6 +50,14 @@ def prepare(data: TaskData, content: str, how: Preparation, storage: Path, annot
     for annotation in annotations:
         prepared.corpus.annotate(annotation)
     return prepared
+
+
+def _content(tokenizer: str | None) -> str | None:
+    """What a pretrained tokenizer does, whatever its name. Raises UserError if it cannot serve."""
+    if tokenizer is None:
+        return None
+    loaded = load_tokenizer(tokenizer)
+    return digest([loaded.backend_tokenizer.to_str(), asdict(symbols_of(loaded))])
 
 
 def _write(data: TaskData, how: Preparation, folder: Path) -> None:

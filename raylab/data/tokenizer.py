@@ -39,7 +39,9 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"no tokenizer at {name_or_path!r}: {reason} Give a folder with tokenizer.json, or a Hub name that is reachable.") from error
+        raise UserError(
+            f"no tokenizer at {name_or_path!r}: {reason} Give a folder with tokenizer.json, or a Hub name that is reachable."
+        ) from error
     if not tokenizer.is_fast:
         raise UserError(f"the tokenizer of {name_or_path!r} has no fast version; raylab needs its character offsets.")
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
@@ -50,16 +52,15 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
 def symbols_of(tokenizer: PreTrainedTokenizerBase) -> Symbols:
     """The ids that masking writes. T5's sentinels where the vocabulary has them, else the mask token."""
     vocabulary = tokenizer.get_vocab()
-    sentinels = []
+    sentinels: list[int] = []
     while (name := f"<extra_id_{len(sentinels)}>") in vocabulary:
         sentinels.append(vocabulary[name])
-    mask = tokenizer.mask_token_id if tokenizer.mask_token_id is not None else (sentinels or [None])[0]
-    if mask is None:
+    if tokenizer.mask_token_id is None and not sentinels:
         raise UserError("this tokenizer has neither a mask token nor sentinels (<extra_id_0>); masking needs one of them.")
     return Symbols(
         pad=tokenizer.pad_token_id,
         eos=tokenizer.eos_token_id,
-        mask=mask,
+        mask=sentinels[0] if tokenizer.mask_token_id is None else tokenizer.mask_token_id,
         sentinels=tuple(sentinels),
         vocab_size=len(tokenizer),
     )

@@ -131,6 +131,7 @@ def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
         known = run.curve[-1]["step"] if run.curve else -1  # a resumed run repeats points since its checkpoint
         run.curve.extend(p for p in event["points"] if p["step"] > known)
     elif kind == "rung":
+        run.rungs = [r for r in run.rungs if r["fraction"] != event["fraction"]]  # a resumed run may pass it again
         run.rungs.append({"fraction": event["fraction"], "metrics": event["metrics"], "time": event["time"]})
         run.metrics.update(event["metrics"])
     elif kind == "end":
@@ -159,7 +160,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._drop_torn_line()
-        self._file = open(self.path, "ab", buffering=0)
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (it stays open as long as the study runs)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and return it. It is on disk when this returns, unless the machine itself dies."""

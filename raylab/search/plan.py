@@ -72,7 +72,9 @@ def _measured(recipe: Recipe, data: Prepared) -> tuple[float, int]:
 
     model = build(recipe.base, data.tokenizer, seed=0)
     parameters = sum(p.numel() for p in model.parameters())
-    whole, without = (_stage_seconds(r, data) for r in (recipe, Recipe(base=recipe.base, stages=(), task=recipe.task, finetune=recipe.finetune)))
+    whole, without = (
+        _stage_seconds(r, data) for r in (recipe, Recipe(base=recipe.base, stages=(), task=recipe.task, finetune=recipe.finetune))
+    )
     return whole + without, parameters
 
 
@@ -82,7 +84,7 @@ def _stage_seconds(recipe: Recipe, data: Prepared) -> float:
     for progress in _first_steps(recipe, data):
         took.append(progress[0])
         steps = progress[1].steps
-    return steps * statistics.median(took[WARM_STEPS:])
+    return steps * statistics.median(took[WARM_STEPS:] or took)
 
 
 def _first_steps(recipe: Recipe, data: Prepared) -> Iterator[tuple[float, Progress]]:
@@ -96,4 +98,4 @@ def _first_steps(recipe: Recipe, data: Prepared) -> Iterator[tuple[float, Progre
         if event.step >= min(WARM_STEPS + MEASURED_STEPS, event.steps):
             break
         begun = now
-    events.close()  # type: ignore[attr-defined]
+    events.close()

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from raylab.data.prepared import Prepared
+from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.recipe import Recipe, decode, encode, run_key
 from raylab.search.labels import label
 from raylab.search.ledger import Run, Study
 from raylab.search.space import Setting, Space
 from raylab.seeds import Seeds
-from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.verdict.verdict import Arm, Role, conclude
 
 EXPLORE_SPLITS = ("dev",)
