@@ -44,7 +44,7 @@ def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
 def differences(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
     """The winner's difference to each other arm with its 95 % interval, beside zero. None without a difference."""
     against = f"against {verdict.get('baseline')}"
-    rows = [(against, verdict), (f"{against}, on prose alone", verdict.get("prose") or {})]
+    rows = [(against, verdict), ("the same, on prose alone", verdict.get("prose") or {})]
     rows += [(f"beside: against {arm.get('label')}", arm) for arm in verdict.get("beside", ())]
     rows = [(label, row) for label, row in rows if row.get("difference") is not None]
     if not rows:

@@ -66,7 +66,8 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
         "plotly": _plotly() if any(figures.values()) else "", "fewest_trials": FEWEST_TRIALS,
         "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
         "failures": [run for run in study.runs.values() if run.error],
-        "winner": winner, "winner_recipe": _pretty(winner.recipe) if winner else "",
+        "command": study.environment.get("command") or study.settings.get("command"), "winner": winner,
+        "winner_recipe": _pretty(winner.recipe) if winner else "",
         "facts": {"Data": _facts(study.data), "Settings": _facts(study.settings), "Environment": _facts(study.environment)},
     }  # fmt: skip
 
@@ -84,9 +85,16 @@ def _totals(study: Study) -> list[tuple[str, str]]:
 
 
 def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was set, by name; lists of sentences one below the other."""
-    shown = ((path, "\n".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v)) for path, v in flatten(values))
-    return [(path.replace("_", " ") or "name", text) for path, text in shown if text not in ("", "None")]
+    """What was set, by name, in words."""
+    return [(path.replace("_", " "), text) for path, value in flatten(values) if (text := _spoken(value)) not in ("", "None")]
+
+
+def _spoken(value: Any) -> str:
+    """A plain value; a list in one line, unless its entries are sentences."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    entries = [str(entry) for entry in value]
+    return ("\n" if any(" " in entry for entry in entries) else ", ").join(entries)
 
 
 def _passages(masks: Masks) -> list[list[dict[str, Any]]]:
@@ -97,7 +105,7 @@ def _passages(masks: Masks) -> list[list[dict[str, Any]]]:
 
 def _masked(policy: str, pieces: Sequence[tuple[str, bool]]) -> dict[str, Any]:
     joined = [(hidden, "".join(text for text, _ in run)) for hidden, run in groupby(pieces, key=lambda piece: bool(piece[1]))]
-    share = sum(bool(hidden) for _, hidden in pieces) / max(1, len(pieces))
+    share = sum(len(text) for text, hidden in pieces if hidden) / max(1, sum(len(text) for text, _ in pieces))
     return {"policy": policy, "pieces": [part for piece in joined for part in _trimmed(*piece)], "share": share}
 
 
