@@ -7,7 +7,6 @@ a lost worker restarts the group, which takes its unfinished run up again from i
 
 import json
 import os
-import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -44,35 +43,34 @@ def start_queue(name: str, ended: dict[str, dict[str, Any]]) -> Any:
     return ray.remote(num_cpus=0, max_concurrency=10_000)(Queue).options(name=name, namespace=NAMESPACE).remote(ended)
 
 
-class Lane(threading.Thread):
-    """Lane `index`: a Ray Train worker group, kept up by a thread of the driver until the queue closes.
+def start_lanes(count: int, config: LaneConfig, storage: Path) -> list[Any]:
+    """Start `count` lanes; each returned reference is ready when its lane has ended, with an error if it could not run."""
+    keeper = ray.remote(num_cpus=0, max_concurrency=count)(_Keeper).remote(config, str(storage))
+    return [keeper.keep.remote(index) for index in range(count)]
 
-    error: why the group could not be started, or None; lost workers are no error, the group restarts.
-    """
 
-    def __init__(self, index: int, config: LaneConfig, storage: Path) -> None:
-        super().__init__(name=f"lane-{index}", daemon=True)
-        self.index, self.config, self.storage = index, config, storage
-        self.error: Exception | None = None
+class _Keeper:
+    """The actor that keeps all lanes up, a thread each. Not the driver: a thread of it that still waits for a worker
+    group when Ray is shut down would take the process with it."""
 
-    def run(self) -> None:
+    def __init__(self, config: LaneConfig, storage: str) -> None:
+        self.config, self.storage = config, storage
+
+    def keep(self, index: int) -> None:
+        """Run lane `index` until the queue closes. A lost worker restarts its group, without limit."""
         config, cuda = self.config, self.config.gpus_per_worker > 0
         resources = {"CPU": 1.0, **({"GPU": config.gpus_per_worker} if cuda else {})}
-        trainer = TorchTrainer(
+        TorchTrainer(
             lane_loop,
-            train_loop_config={"lane": self.index, **asdict(config)},
+            train_loop_config={"lane": index, **asdict(config)},
             torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
             scaling_config=ray.train.ScalingConfig(num_workers=config.workers, use_gpu=cuda, resources_per_worker=resources),
             run_config=ray.train.RunConfig(
-                name=f"lane{self.index}-{os.getpid()}",
-                storage_path=str(self.storage),
+                name=f"lane{index}-{os.getpid()}",
+                storage_path=self.storage,
                 failure_config=ray.train.FailureConfig(max_failures=-1),
             ),
-        )
-        try:
-            trainer.fit()
-        except Exception as error:  # told to those who wait for this lane's runs
-            self.error = error
+        ).fit()
 
 
 def lane_loop(config: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from raylab.cluster.lanes import Lane, LaneConfig, start_queue
+from raylab.cluster.lanes import LaneConfig, start_lanes, start_queue
 from raylab.cluster.sampler import Sampler
 from raylab.cluster.trial import NAMESPACE, OBJECTIVE, PERCENT, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
@@ -77,9 +77,7 @@ class LaneRunner:
             queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
         )  # fmt: skip
-        self.lanes = [Lane(i, config, place.folder / "lanes") for i in range(place.lanes)]
-        for lane in self.lanes:
-            lane.start()
+        self.lanes = start_lanes(place.lanes, config, place.folder / "lanes")
         self._pump = threading.Thread(target=self._follow, name="raylab-ledger", daemon=True)
         self._pump.start()
         return self
@@ -155,9 +153,9 @@ class LaneRunner:
             if event["event"] == "end":
                 self._tidy(event["key"])
         self.on_change(self.study, live)
-        broken = next((lane.error for lane in self.lanes if lane.error is not None), None)
-        if broken is not None and not self._closing.is_set():
-            raise broken
+        ended, _ = ray.wait(self.lanes, num_returns=len(self.lanes), timeout=0)
+        if ended and not self._closing.is_set():
+            ray.get(ended)  # a lane that could not be started says why
 
     def _tidy(self, key: str) -> None:
         """The run is in the ledger: its checkpoints go; the winner's model stays."""
