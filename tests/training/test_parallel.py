@@ -1,0 +1,74 @@
+"""Two workers, in processes of their own over gloo, tell what one tells, up to the order of float additions."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.multiprocessing
+
+from raylab.data.prepared import Prepared
+from raylab.recipe import Recipe, encode
+from raylab.training.parallel import Parallel
+from tests import tiny
+from tests.training.workers import told_by, worker
+
+WORLD = 2
+FLOAT = 1e-4  # relative
+RATE = 3e-4  # at a high learning rate AdamW makes a rounding error ten times larger in every other step
+RECIPES: dict[str, Recipe] = {
+    "whole": tiny.recipe(learning_rate=RATE),
+    "uneven": tiny.recipe(learning_rate=RATE, batch_size=5, micro_batch=2),
+    "one-row": tiny.recipe(learning_rate=RATE, batch_size=1, pretrain_steps=4),  # one of the two has nothing to do
+    "resumed": tiny.recipe(learning_rate=RATE, pretrain_steps=5),  # begun by one worker
+}
+Told = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def both(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Told, list[Told]]]:
+    """What one worker tells of each recipe, and what each of two tells."""
+    alone, together = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("together")
+    tiny.traced(RECIPES["resumed"], data, stop_after=3, folder=alone / "resumed", checkpoint_every_s=0.0)
+    shutil.copytree(alone / "resumed", together / "resumed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raylab.training.loop.READ_EVERY", 1)
+        one = {name: told_by(recipe, data, alone / name, Parallel()) for name, recipe in RECIPES.items()}
+    plain = {name: encode(recipe) for name, recipe in RECIPES.items()}
+    torch.multiprocessing.spawn(worker, (WORLD, str(data.folder), str(together), plain), nprocs=WORLD)
+    return {name: (one[name], [read(together / f"{name}-{rank}.json") for rank in range(WORLD)]) for name in RECIPES}
+
+
+def read(path: Path) -> Told:
+    told: Told = json.loads(path.read_text())
+    return told
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_workers_tell_what_one_tells(name: str, both: dict[str, tuple[Told, list[Told]]]) -> None:
+    one, two = both[name]
+    for told in two:
+        assert told["losses"] == pytest.approx(one["losses"], rel=FLOAT)
+        assert told["rungs"] == pytest.approx(one["rungs"], rel=FLOAT)
+        assert told["numbers"].keys() == one["numbers"].keys()
+        for measure, value in one["numbers"].items():
+            assert told["numbers"][measure] == pytest.approx(value, rel=FLOAT), measure
+
+
+def test_every_worker_knows_the_same(both: dict[str, tuple[Told, list[Told]]]) -> None:
+    assert all(first == second for _, (first, second) in both.values())
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_shards_are_a_partition(count: int) -> None:
+    shards = [list(range(count))[Parallel(rank=rank, world=3).shard(count)] for rank in range(3)]
+    assert sorted(row for shard in shards for row in shard) == list(range(count))
+
+
+def test_alone_every_operation_is_the_identity() -> None:
+    alone = Parallel.current(torch.device("cpu"))
+    assert alone == Parallel()
+    assert alone.share({"a": 1}) == {"a": 1}
+    assert alone.gather([1, 2], 2) == [1, 2]
+    assert alone.sum(torch.tensor(2.0)) == 2.0

@@ -1,0 +1,34 @@
+"""One of several equal workers, in a process of its own, for tests/training/test_parallel.py."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from raylab.data.prepared import Prepared
+from raylab.recipe import Recipe, decode
+from raylab.training import loop
+from raylab.training.parallel import Parallel
+from tests import tiny
+
+
+def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any]) -> None:
+    """Run every recipe with the others, each below `folder`; rank 0 writes what it saw to FOLDER/<name>.json."""
+    torch.set_num_threads(1)
+    loop.READ_EVERY = 1
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
+    parallel, prepared = Parallel.current(torch.device("cpu")), Prepared(Path(data))
+    for name, plain in recipes.items():
+        told = told_by(decode(Recipe, plain), prepared, Path(folder) / name, parallel)
+        Path(folder, f"{name}-{rank}.json").write_text(json.dumps(told))
+    dist.destroy_process_group()
+
+
+def told_by(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) -> dict[str, Any]:
+    """The losses, the rungs and the numbers of a run that goes on from the checkpoints in `folder`, if there are any."""
+    trace = tiny.traced(recipe, data, parallel=parallel, rungs=(0.5,), folder=folder, checkpoint_every_s=3600.0)
+    assert trace.result is not None
+    rungs = [value for rung in trace.rungs for value in rung.metrics.values()]
+    return {"losses": [loss for *_, loss in trace.losses], "rungs": rungs, "numbers": tiny.numbers(trace.result)}
