@@ -2,16 +2,30 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.table import Table
+from rich.text import Text
 
 _PIPE_WIDTH = 240  # wide enough that no cell is cut; a script that wants cells takes --json
 
+_LINE_WIDTH = 120  # of what is read as sentences: longer lines are hard to read, however wide the terminal
+
 
 class _Output(Console):
-    """rich would exit with 1 when the reader of a pipe has left; the command line handles that itself."""
+    """Two things that rich does to a pipe, undone: it fills up lines with spaces, and exits with 1 when the reader has left."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write("\n".join(line.rstrip(" ") for line in captured.get().split("\n")))
+        self.file.flush()
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -30,6 +44,24 @@ def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Tab
     for row in rows:
         made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made
+
+
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Constrain:
+    """What there is to say, a name in front of each; long texts go on below themselves. Texts are taken literally."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", min_width=8, no_wrap=True)
+    grid.add_column()
+    for name, told in rows:
+        grid.add_row(name, Text(told) if isinstance(told, str) else told)
+    return Constrain(grid, _LINE_WIDTH)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def figure(value: Any, digits: int = 2) -> str:

@@ -1,110 +1,125 @@
 """What a person sees while a study runs: a live table on a terminal, plain lines elsewhere, nothing if quiet."""
 
-import sys
 import time
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live as RichLive
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raylab.app.console import console, figure
+from raylab.app.console import console, duration, facts, figure
+from raylab.app.pace import Pace
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.measure import Measure
-from raylab.search.plan import COMPARED
 from raylab.search.study import Conduct
 
-Live = dict[int, dict[str, Any]]
-PLAIN_EVERY_S = 10.0
+Live = dict[int, dict[str, Any]]  # by lane: the run it is at, as raylab.cluster.lanes tells it
+PLAIN_EVERY_S = 30.0
+_WIDTH = 120
 
 
 class Display:
-    """Shows a study's progress; a context manager, called as the runner's on_change."""
+    """Shows a study's progress; a context manager, called as the runner's on_change.
 
-    def __init__(self, conduct: Conduct, *, quiet: bool = False) -> None:
-        self.conduct, self.quiet = conduct, quiet
-        self.begun = time.monotonic()
-        self._told: set[str] = set()
-        self._ended_before: int | None = None
-        self._last_plain = time.monotonic()
-        self._console = console()
-        terminal = not quiet and self._console.is_terminal
-        self._live = RichLive(console=self._console, refresh_per_second=4, transient=True) if terminal else None
+    It goes around the runner: it has something to say while lanes start, and the last run to end is told as well.
+    """
+
+    def __init__(self, conduct: Conduct, lanes: int, *, quiet: bool = False) -> None:
+        self._out = Console(quiet=True) if quiet else console()
+        self._pace, self._lanes = Pace(conduct, lanes), lanes
+        self._measure = Measure.of(conduct.study)
+        self._told = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
+        self._headed = False
+        self._begun = time.monotonic()
+        self._last_plain: float | None = None
+        self._shown: RenderableType | None = None  # made where the study is changed, drawn by a thread of rich
+        self._live = RichLive(
+            console=self._out, refresh_per_second=4, transient=True, get_renderable=lambda: self._shown or self._starting()
+        )
 
     def __enter__(self) -> "Display":
-        if self._live:
+        if self._out.is_terminal:
             self._live.start()
+        else:
+            self._out.print(f"Starting {self._lanes_in_words()}.")
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._live:
-            self._live.stop()
+        self._live.stop()
 
     def __call__(self, study: Study, live: Live) -> None:
         """Show the study as it is now."""
-        if self.quiet:
-            return
         for run in study.runs.values():
             if run.state in ENDED and run.key not in self._told:
-                self._tell(run, study)
-        if self._live:
-            self._live.update(Group(self._summary(study, live), self._lanes(live)))
-        elif time.monotonic() - self._last_plain > PLAIN_EVERY_S:
-            self._last_plain = time.monotonic()
-            self._console.print(self._summary(study, live))
-            sys.stdout.flush()
+                self._told.add(run.key)
+                self._tell(run)
+        begun = bool(live) or any(run.started for run in study.runs.values())
+        if self._out.is_terminal and begun:
+            self._shown = Group("", facts(self._summary(study, live)), _lanes(live))
+        elif begun:
+            self._now_and_then(self._summary(study, live))
 
-    def _tell(self, run: Run, study: Study) -> None:
-        """One line for a run that ended; those that had ended before this process began are not told again."""
-        self._told.add(run.key)
-        if run.ended is None or run.ended < time.time() - (time.monotonic() - self.begun):
-            return
-        measure = Measure.of(study)
-        what = f"trial {run.trial}" if run.role == "explore" else f"{run.role}, seed {run.replicate}"
-        score = run.metrics.get(f"dev_{measure.name}")
+    def _now_and_then(self, summary: list[tuple[str, str]]) -> None:
+        """A line every half minute; the first when lanes have been at work for so long."""
+        now = time.monotonic()
+        self._last_plain = self._last_plain or now
+        if now - self._last_plain > PLAIN_EVERY_S:
+            self._last_plain = now
+            self._out.print(Text("; ".join(f"{name.lower()}: {told}" for name, told in summary)))
+
+    def _starting(self) -> Text:
+        return Text(f"\nStarting {self._lanes_in_words()}: {duration(time.monotonic() - self._begun)}", style="dim")
+
+    def _lanes_in_words(self) -> str:
+        return f"{self._lanes} lane{'s' * (self._lanes > 1)} of workers, which takes a quarter of a minute or more"
+
+    def _tell(self, run: Run) -> None:
+        """One line for a run that ended, below one heading for all."""
+        score = f"{self._measure.words}, dev"
+        if not self._headed:
+            self._headed = True
+            self._out.print(Text(f"\n{'run':<9}  {'state':<8}  {score}  seconds  recipe", style="dim"))
+        what = f"trial {run.trial}" if run.role == "explore" else f"seed {run.replicate}"
+        value = figure(run.metrics.get(f"dev_{self._measure.name}"), 2 if not self._measure.higher_is_better else 3)
+        took = figure(run.ended - run.started, 1) if run.ended and run.started else "-"
         reason = f" ({run.error.strip().splitlines()[-1]})" if run.error else ""
-        seconds = run.seconds.get("total")
-        line = f"{what}: {run.state}, {measure.words} {figure(score)}, {figure(seconds, 0)} s, {run.label}{reason}"
-        self._console.print(Text(line))
+        line = f"{what:<9}  {run.state:<8}  {value:>{len(score)}}  {took:>7}  {run.label}{reason}"
+        self._out.print(Text(line, no_wrap=True, overflow="ellipsis"))
 
-    def _summary(self, study: Study, live: Live) -> Text:
-        counts = study.counts()
-        ended, wanted = self._ended(study), self._wanted()
-        best = Measure.of(study).best(study.of_role("explore"))
+    def _summary(self, study: Study, live: Live) -> list[tuple[str, str]]:
+        phase, best = self._pace.phase(), self._measure.best(study.of_role("explore"))
+        states = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
+        exploring = phase.name == "Exploring"
+        rows = [(phase.name, f"{phase.done} of {phase.of} {'trials' if exploring else 'runs'}")]
+        if exploring and states:
+            rows = [(phase.name, f"{rows[0][1]} ({states})")]
+        if best:
+            rows.append(("Best", f"{figure(self._measure.score(best))} {self._measure.words} on dev: {best.label}"))
+        return [*rows, ("Pace", self._pace_in_words(live))]
+
+    def _pace_in_words(self, live: Live) -> str:
+        left = self._pace.seconds_left()
+        tokens = sum(lane.get("tokens_per_s", 0.0) for lane in live.values())
         parts = [
-            f"{ended} of {wanted} runs",
-            " ".join(f"{n} {state}" for state, n in counts.items() if n) or "none ended yet",
-            f"{len(live)} running",
-            f"best {figure(Measure.of(study).score(best))} ({best.label})" if best else "",
-            f"{sum(lane.get('tokens_per_s', 0) for lane in live.values()):,.0f} tokens/s",
-            self._time_left(ended, wanted),
+            f"{tokens:,.0f} tokens/s" if tokens else "",
+            f"{duration(time.monotonic() - self._begun)} so far",
+            f"about {duration(left)} left" if left is not None else "",
         ]
-        return Text(" | ".join(p for p in parts if p))
+        return ", ".join(part for part in parts if part)
 
-    def _ended(self, study: Study) -> int:
-        return sum(run.state in ENDED for run in study.runs.values()) + len(study.cached)
 
-    def _wanted(self) -> int:
-        """Runs in all; the verdict's are known once exploration is over."""
-        known = self.conduct.still_due() == 0 and self.conduct.explored()
-        confirmations = len(self.conduct.confirmation()) if known else self.conduct.settings.seeds * (COMPARED + 1)
-        return self.conduct.settings.trials + confirmations
-
-    def _time_left(self, ended: int, wanted: int) -> str:
-        """From the rate of this process; nothing until two runs have ended in it."""
-        if self._ended_before is None:
-            self._ended_before = ended
-        done = ended - self._ended_before
-        elapsed = time.monotonic() - self.begun
-        passed = f"{elapsed:,.0f} s"
-        return f"{passed}, about {elapsed / done * (wanted - ended):,.0f} s left" if done >= 2 else passed
-
-    def _lanes(self, live: Live) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for index, lane in sorted(live.items()):
-            step, steps = lane.get("step", 0), lane.get("steps", 1)
-            bar = ProgressBar(total=steps, completed=step, width=24)
-            table.add_row(f"lane {index}", Text(lane.get("label", "")), lane.get("stage", ""), bar, f"{step}/{steps}")
-        return table
+def _lanes(live: Live) -> Constrain:
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(style="dim", min_width=8, no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(min_width=8, no_wrap=True)
+    table.add_column(width=20)
+    table.add_column(justify="right", min_width=7, no_wrap=True)
+    for index, lane in sorted(live.items()):
+        step, steps = lane.get("step", 0), lane.get("steps", 1)
+        bar = ProgressBar(total=steps, completed=step, width=20)
+        table.add_row(f"lane {index}", Text(lane.get("label", "")), lane.get("stage", ""), bar, f"{step}/{steps}")
+    return Constrain(table, _WIDTH)

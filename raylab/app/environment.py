@@ -22,7 +22,7 @@ def environment(command: str) -> dict[str, str]:
         "commit": commit(),
         "python": platform.python_version(),
         **versions,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}, {cpus_here()} cores",
+        "device": torch.cuda.get_device_name() if gpus_here() else f"CPU, {platform.machine()}, {cpus_here()} cores",
     }
 
 

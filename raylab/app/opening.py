@@ -4,7 +4,8 @@ import argparse
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,19 @@ from raylab.app.preparation import described, load_prepared, writable
 from raylab.app.search_options import DATA, DECIDING, check_same, resolve, settings_of
 from raylab.cluster.runner import Placement
 from raylab.cluster.tracking import check_tracking, default_uri
+from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.data.task import TaskData
 from raylab.errors import UserError
 from raylab.masking.policy import Policy
 from raylab.models.encoder_decoder import build
-from raylab.recipe import encode
+from raylab.recipe import ModelSpec, encode
 from raylab.registry import add_plugins
 from raylab.search.ledger import Study
 from raylab.search.plan import check_room
-from raylab.search.space import load_space
+from raylab.search.space import Space, load_space
 from raylab.search.studies import find
-from raylab.search.study import Conduct
+from raylab.search.study import Conduct, Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,59 +47,100 @@ def open_study(args: argparse.Namespace) -> Opened:
     """The study that the options describe, or the one they resume. Raises UserError; only prepared data are written."""
     for folder in args.plugins:
         add_plugins(folder)
-    given = {name: value for name in DECIDING if (value := getattr(args, name)) is not None}
     started = Study.read(find(args.storage, args.resume)) if args.resume else None
-    options = _stored(started, given) if started else resolve(given, gpus_here() > 0)
+    options = _options(args, started)
     space = load_space(options["space"], Path(options["space_file"]) if options["space_file"] else None)
     space.check_fixed(settings_of(options, "").setting)
-    storage = writable(args.storage.expanduser().resolve())
-    name = started.name if started else args.name
-    if name and not started and (storage / name).exists():
-        raise UserError(f"{storage / name} exists. Go on with it by --resume {name}, or give another --name.")
-    uri = default_uri(storage)
-    check_tracking(uri)
+    placement = _placement(args)
+    storage, tracking_uri = _stores(args)
 
-    base = settings_of(options, "").setting.base
-    annotations = {a for policy in options["policies"] for a in Policy.registry.get(policy)().needs()}
-    task, data = load_prepared(request_from(argparse.Namespace(**{k: _typed(k, options[k]) for k in DATA})), base, storage, annotations)
+    task, data = _load(options, storage)
     settings = settings_of(options, task.name)
-    stored = {**options, "setting": encode(settings.setting), "higher_is_better": HIGHER_IS_BETTER[settings.metric]}
-    study = started or Study(
-        name=name or f"{space.name}-{task.name}-{datetime.now():%Y%m%d-%H%M%S}", settings=stored,
-        data=described(task, data), environment=environment(shlex.join(["raylab", "search", *sys.argv[1:]])), created=time.time(),
-    )  # fmt: skip
-    if study.data["fingerprint"] != data.fingerprint:
-        raise UserError(f"the data of {study.name} have changed since it was started ({study.data['source']}). Start a new study on them.")
-    placement = _placement(args, storage / study.name)
-    parameters = sum(p.numel() for p in build(base, data.tokenizer, 0).parameters())
+    study = started or _new_study(args.name, options, settings, space, task, data)
+    _check_same_data(study, data)
+    parameters = _parameters(settings.setting.base, data)
     check_room(storage, parameters, placement.lanes)
     return Opened(
-        conduct=Conduct(settings, space, data, study), task=task, placement=placement, tracking_uri=uri,
-        parameters=parameters, resumed=started is not None,
+        conduct=Conduct(settings, space, data, study), task=task, placement=replace(placement, folder=storage / study.name),
+        tracking_uri=tracking_uri, parameters=parameters, resumed=started is not None,
     )  # fmt: skip
 
 
-def _stored(started: Study, given: dict[str, Any]) -> dict[str, Any]:
+def _options(args: argparse.Namespace, started: Study | None) -> dict[str, Any]:
+    """All options that decide results: those given and defaults, or those of the study that is resumed."""
+    given = {name: value for name in DECIDING if (value := getattr(args, name)) is not None}
+    if started is None:
+        return resolve(given, gpus_here() > 0)
     check_same(started.settings, given, started.name)
     return {name: started.settings[name] for name in DECIDING}
 
 
-def _typed(name: str, value: Any) -> Any:
-    return Path(value) if name == "data_dir" and value else value
-
-
-def _placement(args: argparse.Namespace, folder: Path) -> Placement:
+def _placement(args: argparse.Namespace) -> Placement:
+    """Lanes that fit on this machine, or on the cluster at --address. The study's folder is not known yet."""
     gpus = args.gpus_per_worker if args.gpus_per_worker is not None else float(gpus_here() > 0)
     if gpus and not gpus_here() and not args.address:
-        raise UserError(f"--gpus-per-worker is {gpus:g}, but this machine has no GPU. Leave it out, or give the --address of a cluster.")
-    fit = int(gpus_here() / gpus) if gpus and not args.address else cpus_here()
-    if not args.address and args.workers_per_lane * (args.lanes or 1) > max(fit, 1):
-        kind = "GPU" if gpus else "core"
         raise UserError(
-            f"{args.lanes or 1} lanes of {args.workers_per_lane} workers do not fit: this machine has room for {fit} "
-            f"workers ({kind}s). Give fewer --lanes or --workers-per-lane, or the --address of a cluster."
+            f"--gpus-per-worker is {gpus:g}, but this machine has no GPU. Leave it out, or give the --address of a cluster."
+        )
+    fit = int(gpus_here() / gpus) if gpus and not args.address else cpus_here()
+    if not args.address and args.workers_per_lane * (args.lanes or 1) > fit:
+        raise UserError(
+            f"--lanes {args.lanes or 1} with --workers-per-lane {args.workers_per_lane} do not fit: this machine has room for "
+            f"{fit} workers, one a {'GPU' if gpus else 'core'}. Give fewer of them, or the --address of a cluster."
         )
     return Placement(
-        folder=folder, lanes=args.lanes or max(1, fit // args.workers_per_lane), workers_per_lane=args.workers_per_lane,
-        gpus_per_worker=gpus, address=args.address, plugins=tuple(str(p.resolve()) for p in args.plugins), log_level=args.log_level,
+        folder=args.storage, lanes=args.lanes or max(1, fit // args.workers_per_lane), workers_per_lane=args.workers_per_lane,
+        gpus_per_worker=gpus, address=args.address, plugins=tuple(str(p.resolve()) for p in args.plugins),
+        log_level=args.log_level,
     )  # fmt: skip
+
+
+def _stores(args: argparse.Namespace) -> tuple[Path, str]:
+    """The results folder and MLflow's address, both found to work."""
+    storage = writable(args.storage.expanduser().resolve())
+    if args.name and (storage / args.name).exists():
+        raise UserError(f"{storage / args.name} exists. Go on with it by --resume {args.name}, or give another --name.")
+    uri = default_uri(storage)
+    check_tracking(uri)
+    return storage, uri
+
+
+def _load(options: Mapping[str, Any], storage: Path) -> tuple[TaskData, Prepared]:
+    """The data, with the annotations of all policies that are searched."""
+    base = settings_of(options, "").setting.base
+    annotations = {a for policy in options["policies"] for a in Policy.registry.get(policy)().needs()}
+    wanted = {name: options[name] for name in DATA}
+    wanted["data_dir"] = Path(wanted["data_dir"]) if wanted["data_dir"] else None
+    return load_prepared(request_from(argparse.Namespace(**wanted)), base, storage, annotations)
+
+
+def _new_study(
+    name: str | None, options: Mapping[str, Any], settings: Settings, space: Space, task: TaskData, data: Prepared
+) -> Study:
+    stored = {**options, "setting": encode(settings.setting), "higher_is_better": HIGHER_IS_BETTER[settings.metric]}
+    return Study(
+        name=name or f"{space.name}-{task.name}-{datetime.now():%Y%m%d-%H%M%S}",
+        settings=stored,
+        data=described(task, data),
+        environment=environment(_command()),
+        created=time.time(),
+    )
+
+
+def _command() -> str:
+    """The command line, whichever way it was called: `raylab search` or `python -m raylab.search`."""
+    arguments = sys.argv[2:] if sys.argv[1:2] == ["search"] else sys.argv[1:]
+    return shlex.join(["raylab", "search", *arguments])
+
+
+def _check_same_data(study: Study, data: Prepared) -> None:
+    known = study.data["fingerprint"]
+    if known != data.fingerprint:
+        raise UserError(
+            f"the data of {study.name} ({study.data['source']}) have changed since it was started: their fingerprint was "
+            f"{known}, now {data.fingerprint}. Bring the old ones back, or start a new study on these."
+        )
+
+
+def _parameters(base: ModelSpec, data: Prepared) -> int:
+    return sum(p.numel() for p in build(base, data.tokenizer, 0).parameters())

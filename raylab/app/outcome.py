@@ -1,63 +1,91 @@
 """What a search says at its end, to a person and to a script."""
 
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from raylab.app.console import figure, table
+from raylab.app.console import facts, figure, table
 from raylab.app.opening import Opened
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
+from raylab.search.studies import DEFAULT_STORAGE
+
+_TOLD = (
+    "winner", "baseline", "metric", "difference", "low", "high", "seeds", "higher_is_better", "decision", "sentence",
+    "prose", "beside",
+)  # fmt: skip
 
 
 def show_verdict(study: Study, out: Console) -> None:
     """The verdict in plain words, and the arms' scores on test."""
     verdict = study.verdict or {}
     for warning in study.data["warnings"]:
-        out.print(Text(f"Warning: {warning}", style="yellow"))
-    out.print(Text(f"Verdict: {verdict['sentence']}", style="bold"))
-    rows = [
-        [arm["label"], arm["role"], figure(arm["mean"]), _interval(arm), str(arm["seeds"])] for arm in verdict.get("arms", [])
-    ]
-    name = Measure.of(study).words
-    out.print(Padding(table("recipe", "", f">{name}, test", ">95 % interval", ">seeds", rows=rows), (0, 0, 0, 2)))
+        out.print(Text(f"\nWarning: {warning}", style="yellow"))
+    out.print()
+    out.print(facts(_verdict(study, verdict)))
+
+
+def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, RenderableType]]:
+    yield "Verdict", Text(verdict["sentence"], style="bold")
+    prose = verdict.get("prose")
+    if prose and prose["decision"] == verdict["decision"]:  # where it decides otherwise, the sentence says so
+        yield (
+            "",
+            Text(
+                f"On prose alone it is the same: {prose['difference']:+.2f} ({_interval(prose)}), {prose['questions']} questions."
+            ),
+        )
     for beside in verdict.get("beside", []):
-        out.print(Text(f"  Beside it: {beside['sentence']}"))
+        yield "Beside", Text(beside["sentence"])
+    arms = [[arm["label"], figure(arm["mean"]), _interval(arm), str(arm["seeds"])] for arm in verdict.get("arms", [])]
+    if arms:
+        yield "Test", table("recipe", f">{Measure.of(study).words}", ">95 % interval", ">seeds", rows=arms)
 
 
 def show_next(opened: Opened, out: Console, report: str) -> None:
     """The commands a person may want now."""
-    name, storage = opened.conduct.study.name, opened.placement.folder.parent
-    where = "" if storage.name == "runs" and storage.parent.samefile(".") else f" --storage {storage}"
-    out.print(Text(f"Report:   {report}"))
-    out.print(Text(f"MLflow:   raylab ui{where}"))
+    name, where = opened.conduct.study.name, storage_option(opened.placement.folder.parent)
+    lines = [("Report", report), ("MLflow", f"raylab ui{where}")]
     if (opened.placement.folder / "winner").is_dir():
-        out.print(Text(f"Export:   raylab export {name} --to my-model{where}"))
+        lines.append(("Export", f"raylab export {name} --to my-model{where}"))
+    for title, told in lines:
+        out.print(Text(f"{title:<8}  {told}"), soft_wrap=True)  # paths and commands are for copying
+
+
+def storage_option(storage: Path) -> str:
+    """What a command needs to find the studies in `storage` from here."""
+    return "" if storage == DEFAULT_STORAGE.resolve() else f" --storage {shlex.quote(str(storage))}"
 
 
 def plain(opened: Opened, run_id: str | None, report: str, seconds: float) -> dict[str, Any]:
     """The object for scripts."""
-    study, settings = opened.conduct.study, opened.conduct.settings
-    best = Measure.of(study).best(study.of_role("explore"))
-    names = ("winner", "baseline", "metric", "difference", "low", "high", "seeds", "higher_is_better", "decision", "sentence", "prose", "beside")
-    verdict = study.verdict or {"decision": "not_run", "metric": settings.metric}
-    higher = Measure.of(study).higher_is_better
-    value = best.metrics[f"dev_{settings.metric}"] if best else None
+    study, measure = opened.conduct.study, Measure.of(opened.conduct.study)
+    verdict = study.verdict or {"decision": "not_run", "metric": measure.name, "higher_is_better": measure.higher_is_better}
     return {
         "name": study.name,
         "dataset": study.data["name"],
         "source": study.data["source"],
         "trials": study.counts(),
         "replicates": sum(run.state == "finished" for run in study.of_role("confirm", "baseline")),
-        "best": {"recipe": best.recipe, "metric": settings.metric, "value": value, "higher_is_better": higher} if best else None,
-        "verdict": {name: verdict.get(name) for name in names},
+        "best": _best(study, measure),
+        "verdict": {name: verdict.get(name) for name in _TOLD},
         "report": report,
         "tracking_uri": opened.tracking_uri,
         "run_id": run_id,
         "seconds": round(seconds, 1),
     }
+
+
+def _best(study: Study, measure: Measure) -> dict[str, Any] | None:
+    best = measure.best(study.of_role("explore"))
+    if best is None:
+        return None
+    told = {"metric": measure.name, "value": measure.score(best), "higher_is_better": measure.higher_is_better}
+    return {"recipe": best.recipe, **told}
 
 
 def _interval(figures: dict[str, Any]) -> str:

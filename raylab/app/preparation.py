@@ -56,5 +56,7 @@ def writable(folder: Path) -> Path:
         probe.write_bytes(b"raylab" * 1024)
         probe.unlink()
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}. Give a folder with room that is yours with --storage.") from error
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror}. Give another folder with --storage, with room and yours to write in."
+        ) from error
     return folder

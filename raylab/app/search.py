@@ -1,6 +1,7 @@
 """`raylab search SPACE`: from a command line to a verdict. Everything is put together here."""
 
 import argparse
+import re
 import time
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from raylab.errors import UserError
 from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "search a space on a dataset, end with a verdict, a report and the winning model"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # a folder's name that needs no quotes in a shell
+_TAKEN = ("artifacts", "data", "mlflow.db")  # what lies beside the studies
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -29,21 +32,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--policies", metavar="A,B", help="masking policies to search (default: all)")
     what.add_argument("--metric", metavar="METRIC", help="what selects and decides (default: bits_per_answer)")
     what.add_argument("--scheduler", metavar="NAME", help="asha or none (default: asha from 24 trials up)")
-    what.add_argument("--set", action="append", metavar="KEY=VALUE", help="fix a choice of the space, or budget_tokens, finetune_steps, batch_size")
+    what.add_argument(
+        "--set",
+        action="append",
+        metavar="KEY=VALUE",
+        help="fix budget_tokens, finetune_steps, batch_size or a choice of the space",
+    )
     how = parser.add_argument_group("how and where")
-    how.add_argument("--lanes", type=int, metavar="N", help="worker groups that run recipes side by side (default: as many as fit)")
+    how.add_argument(
+        "--lanes",
+        type=int,
+        metavar="N",
+        help="recipes that run side by side, each on workers of its own (default: as many as fit)",
+    )
     how.add_argument("--workers-per-lane", type=int, default=1, metavar="W", help="data-parallel workers of a run (default: 1)")
     how.add_argument("--gpus-per-worker", type=float, metavar="G", help="GPUs of a worker (default: 1 where there are any)")
     how.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, e.g. auto (default: Ray on this machine)")
-    how.add_argument("--time-budget", type=float, metavar="SECONDS", help="start no trial that would leave no time for the verdict")
-    how.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where studies lie (default: %(default)s)")
+    how.add_argument(
+        "--time-budget", type=float, metavar="SECONDS", help="start no trial that would leave no time for the verdict"
+    )
+    how.add_argument(
+        "--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where studies lie (default: %(default)s)"
+    )
     how.add_argument("--name", metavar="NAME", help="the study's name (default: space, dataset and time)")
     how.add_argument("--resume", metavar="NAME", help="go on with a study that stopped")
-    how.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/")
+    how.add_argument(
+        "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
+    )
     how.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
     how.add_argument("--quiet", action="store_true", help="print the outcome alone")
     how.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
-    how.add_argument("--log-level", default="error", choices=LOG_LEVELS, metavar="LEVEL", help="of Ray's messages (default: error)")
+    how.add_argument(
+        "--log-level", default="error", choices=LOG_LEVELS, metavar="LEVEL", help="of Ray's messages (default: error)"
+    )
     parser.set_defaults(dataset=None, source=None, answerable_only=None, splits=None)
 
 
@@ -51,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
     """Search, or go on with a search. Exit 0 with a verdict, 1 if nothing finished, 130 if interrupted."""
     begun = time.monotonic()
     _check(args)
-    from raylab.app.opening import open_study  # torch and Ray: only once the command line stands
-    from raylab.app.session import search, show_plan
+    from raylab.app.introduction import show_plan  # torch and Ray: only once the command line stands
+    from raylab.app.opening import open_study
+    from raylab.app.session import search
 
     opened = open_study(args)
     if args.plan:
@@ -67,10 +89,12 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--resume goes on under the study's own name; leave --name out.")
     for option in ("lanes", "workers_per_lane", "time_budget"):
         value = getattr(args, option)
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:  # "nan" is a float, too
             raise UserError(f"--{option.replace('_', '-')} is {value:g}; expected a positive number.")
-    if args.gpus_per_worker is not None and args.gpus_per_worker < 0:
+    if args.gpus_per_worker is not None and not args.gpus_per_worker >= 0:
         raise UserError(f"--gpus-per-worker is {args.gpus_per_worker:g}; expected 0 or more.")
-    if args.name and (Path(args.name).name != args.name or args.name.startswith(".")):
-        raise UserError(f"--name {args.name!r} is no plain name. Expected a folder's name without a path, e.g. my-study.")
-
+    if args.name is not None and not (_PLAIN_NAME.fullmatch(args.name) and args.name not in _TAKEN):
+        raise UserError(
+            f"--name {args.name!r} is no name for a study. Expected letters, digits, '.', '_' and '-', e.g. my-study, "
+            f"and none of {', '.join(_TAKEN)}."
+        )

@@ -5,6 +5,7 @@ They stand in the ledger's first line in this plain form, so that a resumed stud
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from raylab.data.scoring import HIGHER_IS_BETTER
@@ -17,11 +18,11 @@ from raylab.search.space import Setting
 from raylab.search.study import Settings
 
 ASHA_FROM = 24  # trials; with fewer, successive halving saves little
-DATA = {
+DATA: dict[str, Any] = {
     "dataset": "triviaqa", "source": "auto", "data_dir": None, "corpus": None, "splits": {}, "answerable_only": True,
     "max_examples": None, "max_passages": None,
 }  # fmt: skip
-STUDY = {
+STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 3, "seed": 0, "scale": None, "family": "t5", "base": None,
     "precision": None, "policies": None, "metric": "bits_per_answer", "scheduler": None, "set": [],
 }  # fmt: skip
@@ -81,12 +82,13 @@ def _check(options: Mapping[str, Any]) -> None:
 
 
 def _policies(named: Any) -> list[str]:
-    """Policy names from "a,b", a list, or None for all; each checked, uniform among them as the baseline."""
-    known = Policy.registry.names()
-    names = list(known) if named is None else named.split(",") if isinstance(named, str) else list(named)
+    """Policy names from "a,b", a list, or None for all; each checked, and once."""
+    if named is None:
+        return list(Policy.registry.names())
+    names = [name.strip() for name in (named.split(",") if isinstance(named, str) else named)]
     for name in names:
         Policy.registry.get(name)
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -107,4 +109,5 @@ def _positive(name: str, text: str) -> int:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (str, int, float, bool, list, dict)) else str(value)
+    """A JSON value; a path in full, so that a study can be resumed from another folder."""
+    return str(value.expanduser().resolve()) if isinstance(value, Path) else value

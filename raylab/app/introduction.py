@@ -1,0 +1,62 @@
+"""What a search says before it begins: what it rests on, what it will do, and what that would cost."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from raylab.app.console import console, duration, facts
+from raylab.app.opening import Opened
+from raylab.search.ledger import ENDED
+from raylab.search.plan import plan
+
+
+def introduce(opened: Opened, out: Console) -> None:
+    """What the study is about to do, and what it rests on."""
+    data = opened.conduct.study.data
+    for warning in data["warnings"]:
+        out.print(Text(f"Warning: {warning}", style="yellow"))
+    out.print(facts([("Study", opened.conduct.study.name), *_data(data), *_work(opened)]))
+    out.print(Text(f"{'Results':<8}  {opened.placement.folder}"), soft_wrap=True)  # a path is for copying
+
+
+def show_plan(opened: Opened) -> int:
+    """Say what the study would cost, from a few steps measured here."""
+    out = console()
+    introduce(opened, out)
+    cost = plan(opened.conduct, opened.placement.lanes)
+    rows = [
+        (
+            "Plan",
+            f"{cost.trials} trials and up to {cost.confirmations} runs for the verdict, {cost.tokens:,} corpus tokens at most",
+        ),
+        ("Time", f"about {duration(cost.seconds)}: {cost.seconds_a_run:.0f} s a run, from a few steps measured here"),
+        ("Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"),
+    ]
+    out.print(facts(rows))
+    out.print(Text("Nothing was run."))
+    return 0
+
+
+def _data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    questions = ", ".join(f"{n:,} {split}" for split, n in data["questions"].items())
+    source = "built in" if data["source"] == f"builtin:{data['name']}" else f"from {data['source']}"
+    yield "Data", f"{data['name']}, {source}: questions {questions}"
+    yield "Corpus", f"{data['corpus']}: {data['passages']:,} passages, {data['tokens']:,} tokens"
+    yield from (("", note) for note in data["notes"])
+
+
+def _work(opened: Opened) -> Iterator[tuple[str, str]]:
+    settings, place, baseline = opened.conduct.settings, opened.placement, opened.conduct.space.baseline_family
+    base, metric = settings.setting.base, settings.metric.replace("_", " ")
+    origin = base.pretrained or f"{base.family}-like, scale {base.scale}, from random weights"
+    yield "Model", f"{opened.parameters / 1e6:.1f}M parameters, {origin}, {base.precision}"
+    ended = sum(run.state in ENDED for run in opened.conduct.study.runs.values())
+    kept = f"; {ended} runs stand from before" if opened.resumed else ""
+    yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
+    arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
+    yield "Verdict", f"the winner, {arms}, by {metric} on {settings.seeds} fresh paired seeds and the test split"
+    workers = f"{place.workers_per_lane} worker{'s' * (place.workers_per_lane > 1)}"
+    kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""
+    yield "Lanes", f"{place.lanes} of {workers}{kind}"

@@ -1,0 +1,68 @@
+"""How far a study is and how long the rest will take, for the display."""
+
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from raylab.search.ledger import ENDED, Run
+from raylab.search.plan import COMPARED
+from raylab.search.study import Conduct
+
+LEAST_ENDED = 2  # runs of this process; before that, nothing is said about the time that is left
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """What a study is at. left: runs that have not ended, of this phase and those to come."""
+
+    name: str
+    done: int
+    of: int
+    left: int
+
+
+class Pace:
+    """Counts a study's runs. Only what runs from now on says how fast it goes: a resumed study may have paused for days."""
+
+    def __init__(self, conduct: Conduct, lanes: int) -> None:
+        self._conduct, self._lanes = conduct, lanes
+        self._since = time.time()
+        self._before = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
+        self._confirmed: list[str] = []
+
+    def phase(self) -> Phase:
+        """Exploring until no trial is due, then confirming."""
+        trials, due = self._conduct.settings.trials, self._conduct.still_due()
+        if due or not self._conduct.explored():
+            return Phase(name="Exploring", done=trials - due, of=trials, left=due + self._verdict_at_most())
+        keys = self._confirming()
+        done = sum(1 for _ in self._ended(keys))
+        return Phase(name="Confirming", done=done, of=len(keys), left=len(keys) - done)
+
+    def seconds_left(self) -> float | None:
+        """From the mean time of the runs that ended in this process; None until there are two."""
+        took = [run.ended - max(run.started, self._since) for run in self._new() if run.started and run.ended]
+        if len(took) < LEAST_ENDED:
+            return None
+        mean = statistics.mean(took)
+        running = sum(min(mean, time.time() - max(run.started, self._since)) for run in self._running() if run.started)
+        return max(0.0, self.phase().left * mean - running) / self._lanes
+
+    def _verdict_at_most(self) -> int:
+        return self._conduct.settings.seeds * (COMPARED + 1)
+
+    def _confirming(self) -> list[str]:
+        """The verdict's runs; they are known, and stay the same, once exploration is over."""
+        self._confirmed = self._confirmed or [request.key for request in self._conduct.confirmation()]
+        return self._confirmed
+
+    def _ended(self, keys: Iterable[str]) -> Iterator[Run]:
+        runs = self._conduct.study.runs
+        yield from (runs[key] for key in keys if key in runs and runs[key].state in ENDED)
+
+    def _new(self) -> Iterator[Run]:
+        yield from (run for run in self._ended(self._conduct.study.runs) if run.key not in self._before)
+
+    def _running(self) -> Iterator[Run]:
+        yield from (run for run in self._conduct.study.runs.values() if run.state == "running")
