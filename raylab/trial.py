@@ -47,13 +47,27 @@ class Totals:
         self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     def plain(self) -> dict[str, Any]:
-        return {**asdict(self), "seconds": dict(self.seconds)}
+        return asdict(self)
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Take up the counts of a checkpoint."""
+        for name, value in plain.items():
+            setattr(self, name, value)
+
+    def used(self) -> dict[str, float]:
+        """Everything but the seconds, as metrics of the run."""
+        return {name: value for name, value in self.plain().items() if name != "seconds"}
+
+    def times(self) -> dict[str, float]:
+        """Seconds by part, and their `total`."""
+        return {**self.seconds, "total": sum(self.seconds.values())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
     """How a recipe is run this time: on which data and seeds, scored on which splits, judged at which rungs on the
-    way, with its checkpoints in `folder` (None: none) and its final model saved to `keep_model` (None: dropped)."""
+    way, with its checkpoints in `folder` (None: none) and its final model saved to `keep_model` (None: dropped).
+    `totals` is filled as the run goes, so that a run that ends badly still says what it used."""
 
     data: Prepared
     seeds: Seeds
@@ -63,6 +77,7 @@ class Execution:
     folder: Path | None = None
     keep_model: Path | None = None
     checkpoint_every_s: float = 30.0
+    totals: Totals = field(default_factory=Totals)
 
 
 def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Rung | Result, None, None]:
@@ -70,11 +85,9 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Run
 
     A stopped run goes on from its newest checkpoint. Raises Diverged; closing the generator stops the run.
     """
-    totals = Totals()
+    totals = execution.totals
     checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain)
-    if checkpoints.restored_totals:
-        totals = Totals(**checkpoints.restored_totals)
-        checkpoints.totals = totals.plain
+    totals.restore(checkpoints.restored_totals or {})
     with _timed(totals, "start"):
         model = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
     context = Context(
@@ -89,7 +102,7 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Run
                 with _timed(totals, "rungs"):
                     metrics = _probe(model, recipe.finetune, context)
                 yield Rung(fraction=fraction, metrics=metrics)
-    yield _finish(model, execution, totals)
+    yield _finish(model, execution)
 
 
 def _remaining(recipe: Recipe, checkpointed: str | None) -> list[tuple[str, Stage]]:
@@ -114,19 +127,17 @@ def _probe(model: PreTrainedModel, finetune: Stage, context: Context) -> dict[st
     return means(score(twin, context.data.splits["dev"][:PROBE_QUESTIONS], context.data, context.parallel), "dev")
 
 
-def _finish(model: PreTrainedModel, execution: Execution, totals: Totals) -> Result:
+def _finish(model: PreTrainedModel, execution: Execution) -> Result:
     scores, metrics = {}, {}
-    with _timed(totals, "evaluation"):
+    with _timed(execution.totals, "evaluation"):
         for split in execution.splits:
             scores[split] = score(model, execution.data.splits[split], execution.data, execution.parallel)
             metrics.update(means(scores[split], split))
     if execution.keep_model is not None and execution.parallel.rank == 0:
         model.save_pretrained(execution.keep_model)
         execution.data.tokenizer.save_pretrained(execution.keep_model)
-    used = totals.plain()
-    seconds = used.pop("seconds")
-    metrics |= {**used, "parameters": sum(p.numel() for p in model.parameters())}
-    return Result(metrics=metrics, scores=scores, seconds=seconds | {"total": sum(seconds.values())})
+    metrics |= {**execution.totals.used(), "parameters": sum(p.numel() for p in model.parameters())}
+    return Result(metrics=metrics, scores=scores, seconds=execution.totals.times())
 
 
 @contextmanager

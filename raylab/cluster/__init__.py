@@ -12,6 +12,7 @@ for _name, _value in {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
     "RAY_prestart_worker_first_driver": "0",  # processes that nobody would use
+    "RAY_worker_maximum_startup_concurrency": "16",  # as many as cores is few: on a small machine Ray warns of it
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -121,37 +121,40 @@ class _Attempt:
     def _execute(self) -> dict[str, Any]:
         from raylab.errors import Diverged
 
-        end: dict[str, Any] = {"key": self.key, "state": "finished", "metrics": {}, "scores": {}, "seconds": {}, "error": None}
-        try:
-            self._consume(end)
-        except Diverged as error:
-            end |= {"state": "diverged", "error": str(error)}
-        except Exception:  # whatever a recipe raises is its result; the search goes on
-            end |= {"state": "failed", "error": traceback.format_exc()}
-        return end
-
-    def _consume(self, end: dict[str, Any]) -> None:
-        from raylab.recipe import Recipe, decode
         from raylab.seeds import Seeds
-        from raylab.training.progress import Progress, Rung
-        from raylab.trial import Execution, run_recipe
+        from raylab.trial import Execution
 
         execution = Execution(
             data=self.data, seeds=Seeds(**self.request["seeds"]), parallel=self.parallel, splits=self.request["splits"],
             rungs=self.request["rungs"], folder=self.folder, checkpoint_every_s=self.config["checkpoint_every_s"],
             keep_model=self.folder / "model" if self.request["keep_model"] else None,
         )  # fmt: skip
+        end: dict[str, Any] = {"key": self.key, "state": "finished", "metrics": {}, "scores": {}, "error": None}
+        try:
+            self._consume(execution, end)
+        except Diverged as error:
+            end |= {"state": "diverged", "error": str(error)}
+        except Exception:  # whatever a recipe raises is its result; the search goes on
+            end |= {"state": "failed", "error": traceback.format_exc()}
+        used = execution.totals
+        return {**end, "metrics": {**used.used(), **end["metrics"]}, "seconds": used.times()}
+
+    def _consume(self, execution: Any, end: dict[str, Any]) -> None:
+        from raylab.recipe import Recipe, decode
+        from raylab.training.progress import Progress, Rung
+        from raylab.trial import run_recipe
+
         events = run_recipe(decode(Recipe, self.request["recipe"]), execution)
         for event in events:
             if isinstance(event, Progress):
                 self.ticker.progress(event)
             elif isinstance(event, Rung):
-                end["metrics"] = {**end["metrics"], **event.metrics}
+                end["metrics"] = dict(event.metrics)
                 if not self._may_go_on(event):
                     events.close()
                     end["state"] = "pruned"
             else:
-                end |= {"metrics": dict(event.metrics), "scores": event.scores, "seconds": dict(event.seconds)}
+                end |= {"metrics": dict(event.metrics), "scores": event.scores}
 
     def _may_go_on(self, rung: Any) -> bool:
         if self.parallel.rank == 0:

@@ -1,5 +1,6 @@
 """Runs a study's requests on lanes of a Ray cluster: the one place where queue, lanes, Tune and ledger meet."""
 
+import math
 import shutil
 import threading
 import time
@@ -62,14 +63,9 @@ class LaneRunner:
     def __enter__(self) -> "LaneRunner":
         place = self.placement
         if not ray.is_initialized():
-            resources = {} if place.address else {
-                "num_cpus": place.lanes * place.workers_per_lane,
-                "num_gpus": -(-int(place.lanes * place.workers_per_lane * place.gpus_per_worker * 1000) // 1000) or None,
-                "include_dashboard": False,
-            }  # fmt: skip
             ray.init(
                 address=place.address, namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
-                logging_level=place.log_level.upper(), configure_logging=True, **resources,
+                logging_level=place.log_level.upper(), **({} if place.address else _this_machine(place)),
             )  # fmt: skip
         self.queue_name = f"{QUEUE}-{self.study.name}"
         self.queue = start_queue(self.queue_name, _ended(self.study))
@@ -166,10 +162,27 @@ class LaneRunner:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _this_machine(place: Placement) -> dict[str, Any]:
+    """What Ray is started with here: just what the lanes take, so that a run never waits for a lane's share.
+
+    A lane's worker group, its controller, the trials that wait for it and our two actors are more processes than Ray
+    expects of so few cores; told so, it does not warn of them.
+    """
+    workers = place.lanes * place.workers_per_lane
+    return {
+        "num_cpus": workers,
+        "num_gpus": math.ceil(workers * place.gpus_per_worker) or None,
+        "include_dashboard": False,
+        "_system_config": {"worker_maximum_startup_concurrency": workers + 2 * place.lanes + 3},
+    }
+
+
 def _ended(study: Study) -> dict[str, dict[str, Any]]:
     """The end of every run that is over, as the queue answers with it."""
     return {
-        key: {"event": "end", "key": key, "state": run.state, "metrics": run.metrics} for key, run in study.runs.items() if run.state in ENDED
+        key: {"event": "end", "key": key, "state": run.state, "metrics": run.metrics}
+        for key, run in study.runs.items()
+        if run.state in ENDED
     }
 
 
