@@ -1,8 +1,8 @@
 """A corpus as tokens: tokenised once into memory-mapped arrays, shared by every run, annotated once.
 
 Long texts become windows of at most `max_tokens` tokens that end at a sentence where one ends in the second half, else
-at a word. Every window carries its title before it ("Title: text"); the title is context, not text, so no policy may
-hide it.
+at a word, else between characters. Every window carries its title before it ("Title: text"); the title is context, not
+text, so no policy may hide it.
 """
 
 import re
@@ -100,10 +100,10 @@ def _cuts(text: str, spans: Sequence[tuple[int, int]], words: Sequence[int | Non
     while begin < len(spans):
         end = min(begin + room, len(spans))
         if end < len(spans):
-            candidates = range(end, begin + room // 2, -1)
-            whole_sentence = next((e for e in candidates if spans[e - 1][1] in sentence_ends), None)
-            whole_word = next((e for e in candidates if words[e] != words[e - 1]), end)
-            end = whole_sentence or whole_word
+            # a character of several bytes may be several tokens, and is not cut
+            whole = [e for e in range(end, begin + room // 2, -1) if spans[e][0] >= spans[e - 1][1]] or [end]
+            sentence = next((e for e in whole if spans[e - 1][1] in sentence_ends), None)
+            end = sentence or next((e for e in whole if words[e] != words[e - 1]), whole[0])
         yield begin, end
         begin = end
 
