@@ -120,7 +120,6 @@ class _Attempt:
 
     def _execute(self) -> dict[str, Any]:
         from raylab.errors import Diverged
-
         from raylab.seeds import Seeds
         from raylab.trial import Execution
 

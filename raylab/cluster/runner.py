@@ -179,11 +179,8 @@ def _this_machine(place: Placement) -> dict[str, Any]:
 
 def _ended(study: Study) -> dict[str, dict[str, Any]]:
     """The end of every run that is over, as the queue answers with it."""
-    return {
-        key: {"event": "end", "key": key, "state": run.state, "metrics": run.metrics}
-        for key, run in study.runs.items()
-        if run.state in ENDED
-    }
+    over = (run for run in study.runs.values() if run.state in ENDED)
+    return {run.key: {"event": "end", "key": run.key, "state": run.state, "metrics": run.metrics} for run in over}
 
 
 def _scheduler(name: str) -> TrialScheduler:
