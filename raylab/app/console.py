@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPE_WIDTH = 240  # wide enough that no cell is cut; a script that wants cells takes --json
-
 _LINE_WIDTH = 120  # of what is read as sentences: longer lines are hard to read, however wide the terminal
 
 

@@ -33,14 +33,10 @@ def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, Rende
     yield "Verdict", Text(verdict["sentence"], style="bold")
     prose = verdict.get("prose")
     if prose and prose["decision"] == verdict["decision"]:  # where it decides otherwise, the sentence says so
-        yield (
-            "",
-            Text(
-                f"On prose alone it is the same: {prose['difference']:+.2f} ({_interval(prose)}), {prose['questions']} questions."
-            ),
-        )
+        figures = f"{prose['difference']:+.2f}, 95 % interval {_interval(prose)}"
+        yield "", f"On prose alone ({prose['questions']} questions) the same: {figures}."
     for beside in verdict.get("beside", []):
-        yield "Beside", Text(beside["sentence"])
+        yield "Beside", beside["sentence"]
     arms = [[arm["label"], figure(arm["mean"]), _interval(arm), str(arm["seeds"])] for arm in verdict.get("arms", [])]
     if arms:
         yield "Test", table("recipe", f">{Measure.of(study).words}", ">95 % interval", ">seeds", rows=arms)
@@ -52,6 +48,7 @@ def show_next(opened: Opened, out: Console, report: str) -> None:
     lines = [("Report", report), ("MLflow", f"raylab ui{where}")]
     if (opened.placement.folder / "winner").is_dir():
         lines.append(("Export", f"raylab export {name} --to my-model{where}"))
+    out.print()
     for title, told in lines:
         out.print(Text(f"{title:<8}  {told}"), soft_wrap=True)  # paths and commands are for copying
 

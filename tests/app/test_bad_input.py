@@ -1,6 +1,5 @@
 """Whatever a person gets wrong is one clear line and exit code 2, before any compute and without a study left behind."""
 
-import argparse
 import gzip
 import json
 import os
@@ -273,8 +272,10 @@ def started(storage: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
     folder = _data(tmp_path_factory.mktemp("data"))
     parser = Parser(prog="raylab search")
     search.configure(parser)
-    options = "masking --dataset triviaqa --corpus towns --trials 4 --policies uniform,span --name begun".split()
-    args: argparse.Namespace = parser.parse_args([*options, "--data-dir", str(folder), "--storage", str(storage)])
+    places = ["--data-dir", str(folder), "--corpus", "towns", "--storage", str(storage)]
+    args = parser.parse_args(
+        ["masking", "--dataset", "triviaqa", "--trials", "4", "--policies", "uniform,span", "--name", "begun", *places]
+    )
     study = opening.open_study(args).conduct.study
     (storage / study.name).mkdir()
     ledger = Ledger(storage / study.name)
