@@ -28,7 +28,7 @@ STUDY: dict[str, Any] = {
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
-BUDGETS = {"tiny": (300_000, 150), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
+BUDGETS = {"tiny": (200_000, 120), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
 _SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
 
 

@@ -121,7 +121,9 @@ def _crossed(values_SQ: Array) -> Interval:
     total = squares @ (1, 1, -1)
     if total <= squares[0]:
         return _around(float(mean), squares[0] / values_SQ.size, seeds - 1)
-    return _around(float(mean), total / values_SQ.size, total**2 / (squares**2 / freedom).sum())
+    # subtracting the residual can leave fewer degrees of freedom than the smallest component has: never below that
+    satterthwaite = max(total**2 / (squares**2 / freedom).sum(), seeds - 1)
+    return _around(float(mean), total / values_SQ.size, satterthwaite)
 
 
 def _around(mean: float, variance: float, freedom: float) -> Interval:
