@@ -32,7 +32,7 @@ class Display:
         self._pace, self._lanes = Pace(conduct, lanes), lanes
         self._measure = Measure.of(conduct.study)
         self._told = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
-        self._headed = False
+        self._working = self._headed = False
         self._begun = time.monotonic()
         self._last_plain: float | None = None
         self._shown: RenderableType | None = None  # made where the study is changed, drawn by a thread of rich
@@ -56,10 +56,10 @@ class Display:
             if run.state in ENDED and run.key not in self._told:
                 self._told.add(run.key)
                 self._tell(run)
-        begun = bool(live) or any(run.started for run in study.runs.values())
-        if self._out.is_terminal and begun:
+        self._working = self._working or bool(live) or self._headed
+        if self._working and self._out.is_terminal:
             self._shown = Group("", facts(self._summary(study, live)), _lanes(live))
-        elif begun:
+        elif self._working:
             self._now_and_then(self._summary(study, live))
 
     def _now_and_then(self, summary: list[tuple[str, str]]) -> None:

@@ -53,7 +53,7 @@ def _work(opened: Opened) -> Iterator[tuple[str, str]]:
     origin = base.pretrained or f"{base.family}-like, scale {base.scale}, from random weights"
     yield "Model", f"{opened.parameters / 1e6:.1f}M parameters, {origin}, {base.precision}"
     ended = sum(run.state in ENDED for run in opened.conduct.study.runs.values())
-    kept = f"; {ended} runs stand from before" if opened.resumed else ""
+    kept = f"; {ended} run{' stands' if ended == 1 else 's stand'} from before" if opened.resumed else ""
     yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
     arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
     yield "Verdict", f"the winner, {arms}, by {metric} on {settings.seeds} fresh paired seeds and the test split"

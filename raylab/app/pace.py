@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from raylab.search.ledger import ENDED, Run
@@ -25,9 +25,9 @@ class Phase:
 class Pace:
     """Counts a study's runs. Only what runs from now on says how fast it goes: a resumed study may have paused for days."""
 
-    def __init__(self, conduct: Conduct, lanes: int) -> None:
-        self._conduct, self._lanes = conduct, lanes
-        self._since = time.time()
+    def __init__(self, conduct: Conduct, lanes: int, clock: Callable[[], float] = time.time) -> None:
+        self._conduct, self._lanes, self._clock = conduct, lanes, clock
+        self._since = clock()
         self._before = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
         self._confirmed: list[str] = []
 
@@ -46,7 +46,7 @@ class Pace:
         if len(took) < LEAST_ENDED:
             return None
         mean = statistics.mean(took)
-        running = sum(min(mean, time.time() - max(run.started, self._since)) for run in self._running() if run.started)
+        running = sum(min(mean, self._clock() - max(run.started, self._since)) for run in self._running() if run.started)
         return max(0.0, self.phase().left * mean - running) / self._lanes
 
     def _verdict_at_most(self) -> int:

@@ -21,9 +21,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the study it belongs to (default: 0)")
     parser.add_argument("--replicate", type=int, default=0, metavar="R", help="which of the seeds derived from it (default: 0)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the finetuned model there")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1, as a search's workers; sums differ with others)")
-    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where prepared data and checkpoints lie")
-    parser.add_argument("--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="CPU threads (default: 1, as a search's workers; sums differ with others)",
+    )
+    parser.add_argument(
+        "--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where prepared data and checkpoints lie"
+    )
+    parser.add_argument(
+        "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
+    )
     parser.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
     add_data_arguments(parser)
 
@@ -54,7 +64,9 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`.") from error
+        raise UserError(
+            f"cannot read {path}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`."
+        ) from error
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}.") from error
 
@@ -95,7 +107,9 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _tell(result: Any, identity: dict[str, Any]) -> dict[str, Any]:
     from raylab.data.scoring import HIGHER_IS_BETTER
 
-    rows = [[m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in HIGHER_IS_BETTER]
+    rows = [
+        [m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in HIGHER_IS_BETTER
+    ]
     console().print(table("measure", ">dev", ">test", rows=rows))
     console().print(f"run {identity['key']}: {result.seconds['total']:.0f} s, {result.metrics['tokens']:,} corpus tokens")
     return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds)}

@@ -13,7 +13,7 @@ from raylab.errors import UserError, unknown
 from raylab.masking.policy import Policy
 from raylab.models.encoder_decoder import SIZES
 from raylab.recipe import ModelSpec
-from raylab.search.compare import differences
+from raylab.search.compare import absent, differences
 from raylab.search.space import Setting
 from raylab.search.study import Settings
 
@@ -50,8 +50,12 @@ def check_same(stored: Mapping[str, Any], given: Mapping[str, Any], name: str) -
         plain["policies"] = _policies(plain["policies"])
     found = differences({key: stored.get(key) for key in plain}, plain)
     if found:
-        told = "; ".join(f"{d.field} was {d.left!r}, now {d.right!r}" for d in found)
+        told = "; ".join(f"{d.field} was {_told(d.left)}, now {_told(d.right)}" for d in found)
         raise UserError(f"{name} was started with other settings: {told}. Resume it without them, or start a new study.")
+
+
+def _told(value: Any) -> str:
+    return "not given" if value in (None, absent, [], {}) else repr(value)
 
 
 def settings_of(options: Mapping[str, Any], task: str) -> Settings:

@@ -89,8 +89,10 @@ def _study(folder: Path, trials: int) -> Conduct:
     settings = Settings(
         space="masking", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="none", setting=setting
     )
-    told = {"settings": {"metric": settings.metric}, "data": {"name": task.name}, "environment": {}}
-    return Conduct(settings, load_space("masking"), data, Study(name=f"overhead-{os.getpid()}", created=time.time(), **told))
+    study = Study(
+        name=f"overhead-{os.getpid()}", settings={"metric": settings.metric}, data={}, environment={}, created=time.time()
+    )  # fmt: skip
+    return Conduct(settings, load_space("masking"), data, study)
 
 
 def _explored(conduct: Conduct) -> list[Run]:
@@ -195,10 +197,12 @@ def train_recipe(config: dict[str, Any]) -> None:
     import torch
 
     from raylab.training.parallel import Parallel
+    from raylab.training.progress import Result
     from raylab.trial import Execution, run_recipe
 
     torch.set_num_threads(1)
     parallel = Parallel.current(torch.device("cpu"))
     execution = Execution(data=Prepared(Path(config["data"])), seeds=Seeds.of(0, 0), parallel=parallel)
-    *_, result = run_recipe(decode(Recipe, config["recipe"]), execution)
-    ray.train.report({"steps_s": result.seconds["total"]})
+    for event in run_recipe(decode(Recipe, config["recipe"]), execution):
+        if isinstance(event, Result):
+            ray.train.report({"steps_s": event.seconds["total"]})

@@ -297,7 +297,7 @@ def test_a_study_that_does_not_exist(refuse: Refuse, started: tuple[str, Path], 
             ["seed was 0, now 7", "policies was ['uniform', 'span'], now ['uniform', 'salient']"],
         ),
         ("--scale small", ["scale was 'tiny', now 'small'"]),
-        ("--set budget_tokens=1000", ["set was [], now ['budget_tokens=1000']"]),
+        ("--set budget_tokens=1000", ["set was not given, now ['budget_tokens=1000']"]),
         ("--dataset nq_open", ["dataset was 'triviaqa', now 'nq_open'"]),
     ],
 )

@@ -1,0 +1,116 @@
+"""The options that decide a study's results: their defaults, what is refused, what a resumed study may be given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, resolve, settings_of
+from raylab.errors import UserError
+from raylab.masking.policy import Policy
+from raylab.models.encoder_decoder import SIZES
+from raylab.search.space import load_space
+
+
+def _stored(**given: Any) -> dict[str, Any]:
+    return resolve(given, has_gpu=False)
+
+
+def test_defaults_on_a_cpu() -> None:
+    options = _stored()
+    told = {name: options[name] for name in ("dataset", "space", "trials", "seeds", "seed", "scale", "precision", "metric")}
+    assert told == {
+        "dataset": "triviaqa", "space": "masking", "trials": 12, "seeds": 3, "seed": 0, "scale": "tiny", "precision": "float32",
+        "metric": "bits_per_answer",
+    }  # fmt: skip
+    assert tuple(options["policies"]) == Policy.registry.names()
+    assert set(options) == set(DECIDING)
+
+
+def test_a_gpu_gets_a_larger_model_in_half_precision() -> None:
+    options = resolve({}, has_gpu=True)
+    assert (options["scale"], options["precision"]) == ("small", "bfloat16")
+    assert resolve({"scale": "tiny", "precision": "float32"}, has_gpu=True)["scale"] == "tiny"
+
+
+@pytest.mark.parametrize(("trials", "scheduler"), [(ASHA_FROM - 1, "none"), (ASHA_FROM, "asha"), (200, "asha")])
+def test_asha_pays_from_24_trials_on(trials: int, scheduler: str) -> None:
+    assert ASHA_FROM == 24
+    options = _stored(trials=trials)
+    assert options["scheduler"] == scheduler
+    assert bool(settings_of(options, "atlas").rungs) == (scheduler == "asha")
+
+
+def test_the_scheduler_that_was_asked_for_is_kept() -> None:
+    assert _stored(trials=4, scheduler="asha")["scheduler"] == "asha"
+    assert _stored(trials=40, scheduler="none")["scheduler"] == "none"
+
+
+@pytest.mark.parametrize("scale", SIZES)
+def test_every_scale_has_its_budget(scale: str) -> None:
+    setting = settings_of(_stored(scale=scale), "atlas").setting
+    assert (setting.budget_tokens, setting.finetune_steps) == BUDGETS[scale]
+    assert setting.base.scale == scale
+
+
+def test_set_changes_budgets_and_fixes_choices_of_the_space() -> None:
+    options = _stored(set=["budget_tokens=60_000", "finetune_steps=3e1", "batch_size=8", "target=spans", "salient.spans = 2"])
+    setting = settings_of(options, "atlas").setting
+    assert (setting.budget_tokens, setting.finetune_steps, setting.batch_size) == (60_000, 30, 8)
+    assert setting.fixed == {"target": "spans", "salient.spans": "2"}
+    load_space("masking").check_fixed(setting)
+
+
+def test_the_last_of_two_values_counts() -> None:
+    assert settings_of(_stored(set=["batch_size=8", "batch_size=16"]), "atlas").setting.batch_size == 16
+
+
+def test_a_choice_of_a_policy_that_is_not_searched_is_unknown() -> None:
+    setting = settings_of(_stored(policies="uniform", set=["salient.spans=2"]), "atlas").setting
+    with pytest.raises(UserError, match=r"unknown choice for --set 'salient\.spans'"):
+        load_space("masking").check_fixed(setting)
+
+
+def test_policies_are_named_once_and_in_the_order_given() -> None:
+    assert _stored(policies="span, uniform,span")["policies"] == ["span", "uniform"]
+
+
+def test_paths_are_stored_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored = _stored(data_dir=Path("data"))
+    assert stored["data_dir"] == str(tmp_path / "data")
+    monkeypatch.chdir("/")
+    check_same(stored, {"data_dir": tmp_path / "data"}, "study")
+
+
+def test_a_resumed_study_takes_no_options_or_the_same() -> None:
+    stored = _stored(trials=4, policies="uniform,span", set=["batch_size=8"])
+    check_same(stored, {}, "study")
+    check_same(stored, {"trials": 4, "policies": "uniform,span", "set": ["batch_size=8"], "scale": "tiny"}, "study")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"trials": 8}, "trials was 12, now 8"),
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"seeds": 5}, "seeds was 3, now 5"),
+        ({"base": "./t5"}, "base was not given, now './t5'"),
+        ({"metric": "f1"}, "metric was 'bits_per_answer', now 'f1'"),
+        ({"space": "mixture"}, "space was 'masking', now 'mixture'"),
+        ({"answerable_only": False}, "answerable_only was True, now False"),
+        ({"splits": {"train": "a.jsonl"}}, "splits.train was not given, now 'a.jsonl'"),
+        ({"policies": "uniform,span"}, "now ['uniform', 'span']"),
+        ({"set": ["batch_size=8"]}, "set was not given, now ['batch_size=8']"),
+    ],
+)
+def test_what_differs_is_told(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as raised:
+        check_same(_stored(), given, "study")
+    assert str(raised.value).startswith("study was started with other settings: ")
+    assert told in str(raised.value)
+
+
+def test_all_differences_are_told_at_once() -> None:
+    with pytest.raises(UserError, match=r"seed was 0, now 1; trials was 12, now 8"):
+        check_same(_stored(), {"seed": 1, "trials": 8}, "study")
