@@ -39,17 +39,29 @@ class Domain:
     def check(self, name: str, value: Any) -> Any:
         """`value` as this domain's type. Raises UserError if it lies outside."""
         if self.options:
-            matches = [o for o in self.options if o == value or str(o) == str(value)]
+            matches = [option for option in self.options if _equals(option, value)]
             if not matches:
                 raise unknown(f"value of {name}", str(value), map(str, self.options))
             return matches[0]
         try:
             number = int(str(value)) if self.integer else float(value)
         except ValueError:
-            raise UserError(f"{name} is {value!r}; expected a number from {self.low:g} to {self.high:g}.") from None
+            raise self._outside(name, repr(value)) from None
         if not self.low <= number <= self.high:
-            raise UserError(f"{name} is {value}; expected a number from {self.low:g} to {self.high:g}.")
+            raise self._outside(name, str(value))
         return number
+
+    def _outside(self, name: str, got: str) -> UserError:
+        kind = "whole number" if self.integer else "number"
+        return UserError(f"{name} is {got}; expected a {kind} from {self.low:g} to {self.high:g}.")
+
+
+def _equals(option: Any, given: Any) -> bool:
+    """Whether `given`, perhaps as text, is this option."""
+    try:
+        return float(given) == option if isinstance(option, float) else str(given) == str(option)
+    except ValueError:
+        return False
 
 
 class Chooser:

@@ -1,0 +1,285 @@
+"""The queue: one run a key, whoever asks; a run goes on while somebody wants it; a lost lane's run is not lost."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from raylab.cluster import queue as module
+from raylab.cluster.queue import ATTEMPTS, Queue
+
+METRICS = {"dev_f1": 0.5}
+
+
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test's coroutine; one that waits for what does not come fails."""
+
+    @wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*arguments, **named), timeout=30))
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _short_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+
+
+def request(key: str, trial: int = 0) -> dict[str, Any]:
+    return {"key": key, "role": "explore", "replicate": 0, "trial": trial, "recipe": {}, "values": {}, "label": key}
+
+
+def end(key: str, state: str = "finished") -> dict[str, Any]:
+    return {"key": key, "state": state, "metrics": METRICS, "scores": {}, "seconds": {}, "error": None}
+
+
+async def settle() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def told(queue: Queue) -> list[str]:
+    return [event["event"] for event in (await queue.poll())[0]]
+
+
+async def at_a_rung(queue: Queue, key: str = "a", lane: int = 0) -> "asyncio.Task[bool]":
+    """A lane that waits at the run's rung."""
+    waiting = asyncio.create_task(queue.rung(key, 0.25, METRICS))
+    await settle()
+    return waiting
+
+
+@in_a_loop
+async def test_a_run_from_request_to_end() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    assert await queue.take(0) == request("a")
+    await queue.tick(0, {"key": "a", "step": 3}, [{"step": 3, "loss": 1.0}])
+    events, live = await queue.poll()
+    assert [e["event"] for e in events] == ["run", "start", "curve"]
+    assert events[1] == {"event": "start", "key": "a", "lane": 0, "attempt": 1}
+    assert live == {0: {"key": "a", "step": 3}}
+    await queue.finish(0, end("a"))
+    assert await queue.progress("a", token) == {"event": "end", **end("a")}
+    assert await queue.poll() == ([{"event": "end", **end("a")}], {})
+
+
+@in_a_loop
+async def test_lanes_take_in_the_order_of_asking() -> None:
+    queue = Queue({})
+    for key in "abc":
+        await queue.submit(request(key))
+    assert [(await queue.take(lane))["key"] for lane in range(3)] == ["a", "b", "c"]  # type: ignore[index]
+
+
+@in_a_loop
+async def test_an_idle_lane_is_answered_nothing_yet() -> None:
+    assert await Queue({}).take(0) is None
+
+
+@in_a_loop
+async def test_a_waiting_lane_is_woken() -> None:
+    queue = Queue({})
+    lanes = [asyncio.create_task(queue.take(lane)) for lane in range(2)]
+    await settle()
+    await queue.submit(request("a"))
+    taken = await asyncio.gather(*lanes)
+    assert sorted(taken, key=str) == sorted([request("a"), None], key=str)  # one has it, one is told to wait on
+
+
+@in_a_loop
+async def test_a_run_asked_for_twice_runs_once_and_answers_both() -> None:
+    queue = Queue({})
+    first = await queue.submit(request("a"))
+    second = await queue.submit(request("a", trial=1))
+    assert first != second
+    assert await told(queue) == ["run", "cached"]
+    await queue.take(0)
+    assert await queue.take(1) is None
+    await queue.finish(0, end("a"))
+    late = await queue.submit(request("a", trial=2))
+    for token in (first, second, late):
+        assert (await queue.progress("a", token))["state"] == "finished"
+
+
+@in_a_loop
+async def test_what_ended_before_is_answered_from_the_ledger() -> None:
+    queue = Queue({"a": {"event": "end", **end("a", "pruned")}})
+    token = await queue.submit(request("a", trial=7))
+    assert (await queue.progress("a", token))["state"] == "pruned"
+    assert await queue.take(0) is None
+    assert (await queue.poll())[0] == [{"event": "cached", "key": "a", "trial": 7}]
+
+
+@in_a_loop
+async def test_permission_lets_a_run_pass_its_rung() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    assert not waiting.done()
+    event = await queue.progress("a", token)
+    assert event == {"event": "rung", "key": "a", "fraction": 0.25, "metrics": METRICS}
+    await queue.allow("a", token)
+    assert await waiting is True
+
+
+@in_a_loop
+async def test_a_run_that_all_let_go_stops_at_its_rung() -> None:
+    queue = Queue({})
+    tokens = [await queue.submit(request("a")) for _ in range(2)]
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    await queue.release("a", tokens[0])
+    await settle()
+    assert not waiting.done()  # the other still wants it
+    await queue.release("a", tokens[1])
+    assert await waiting is False
+
+
+@in_a_loop
+async def test_one_that_wants_it_is_enough() -> None:
+    queue = Queue({})
+    tokens = [await queue.submit(request("a")) for _ in range(2)]
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    await queue.allow("a", tokens[1])
+    await queue.release("a", tokens[0])
+    assert await waiting is True
+
+
+@in_a_loop
+async def test_a_run_let_go_before_its_rung_stops_there() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.take(0)
+    await queue.release("a", token)
+    assert await queue.rung("a", 0.25, METRICS) is False
+    assert await told(queue) == ["run", "start", "rung"]  # the figure counts all the same
+
+
+@in_a_loop
+async def test_stale_tokens_say_nothing() -> None:
+    """With actor reuse Tune releases late, and twice."""
+    queue = Queue({})
+    stale, held = [await queue.submit(request("a")) for _ in range(2)]
+    await queue.take(0)
+    await queue.release("a", stale)
+    waiting = await at_a_rung(queue)
+    await queue.release("a", stale)
+    await queue.allow("a", stale)
+    await queue.release("a", 99)
+    await settle()
+    assert not waiting.done()
+    await queue.allow("a", held)
+    assert await waiting is True
+    await queue.allow("a", held)  # once more than there was to allow
+
+
+@in_a_loop
+async def test_who_joins_at_a_rung_hears_of_it() -> None:
+    """Else it would wait for ever once the first lets go: nobody would decide."""
+    queue = Queue({})
+    first = await queue.submit(request("a"))
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    second = await queue.submit(request("a", trial=1))
+    await queue.release("a", first)
+    assert (await queue.progress("a", second))["event"] == "rung"
+    await queue.allow("a", second)
+    assert await waiting is True
+
+
+@in_a_loop
+async def test_who_joins_after_a_rung_hears_only_of_the_end() -> None:
+    queue = Queue({})
+    first = await queue.submit(request("a"))
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    await queue.allow("a", first)
+    assert await waiting
+    second = await queue.submit(request("a", trial=1))
+    await queue.finish(0, end("a"))
+    assert (await queue.progress("a", second))["event"] == "end"
+
+
+@in_a_loop
+async def test_a_lost_lane_takes_its_run_again() -> None:
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.submit(request("b"))
+    assert await queue.take(0) == request("a")
+    assert await queue.take(0) == request("a")  # it asks while it should be running: it was lost
+    assert await queue.take(1) == request("b")
+    starts = [(e["key"], e["attempt"]) for e in (await queue.poll())[0] if e["event"] == "start"]
+    assert starts == [("a", 1), ("a", 2), ("b", 1)]
+
+
+@in_a_loop
+async def test_a_lane_lost_at_a_rung_asks_there_again() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.take(0)
+    lost = await at_a_rung(queue)
+    await queue.take(0)
+    assert await lost is False  # told to nobody
+    again = await at_a_rung(queue)
+    for _ in range(2):
+        assert (await queue.progress("a", token))["event"] == "rung"
+    await queue.allow("a", token)
+    assert await again is True
+
+
+@in_a_loop
+async def test_a_recipe_that_takes_its_lane_down_every_time_fails() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.submit(request("b"))
+    for _ in range(ATTEMPTS):
+        assert await queue.take(0) == request("a")
+    assert await queue.take(0) is None
+    event = await queue.progress("a", token)
+    assert event["state"] == "failed" and event["error"].startswith("infrastructure: the lane was lost 3 times")
+    assert await queue.take(0) == request("b")  # the lane lives
+
+
+@in_a_loop
+async def test_a_second_report_of_an_end_is_ignored() -> None:
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.take(0)
+    await queue.finish(0, end("a"))
+    await queue.finish(0, end("a", "failed"))
+    assert await told(queue) == ["run", "start", "end"]
+    assert (await queue.progress("a", token))["state"] == "finished"
+
+
+@in_a_loop
+async def test_events_are_told_once() -> None:
+    queue = Queue({})
+    await queue.submit(request("a"))
+    assert await told(queue) == ["run"]
+    assert await told(queue) == []
+
+
+@in_a_loop
+async def test_a_closed_queue_ends_idle_lanes_after_what_is_due() -> None:
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.close()
+    assert await queue.take(0) == request("a")
+    assert await queue.take(1) == {}
+
+
+@in_a_loop
+async def test_closing_wakes_a_waiting_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 600.0)
+    queue = Queue({})
+    waiting = asyncio.create_task(queue.take(0))
+    await settle()
+    await queue.close()
+    assert await waiting == {}

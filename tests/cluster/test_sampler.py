@@ -1,0 +1,194 @@
+"""The sampler: the space's starts first, told the truth of how trials ended, and rebuilt from a ledger."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from raylab.cluster.sampler import Sampler, distribution
+from raylab.cluster.trial import OBJECTIVE
+from raylab.data.prepared import Prepared
+from raylab.recipe import Recipe, decode
+from raylab.search.ledger import Ledger
+from raylab.search.space import Domain
+from raylab.search.study import Conduct
+from tests import tiny
+from tests.search.small_study import SETTING, bits, conduct_in, replace
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return tiny.prepared(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, data: Prepared) -> tuple[Conduct, Ledger]:
+    return conduct_in(tmp_path / "s", data)
+
+
+def sampler_of(conduct: Conduct, stop: Any = lambda: False) -> Sampler:
+    return Sampler(conduct, lambda request: request, stop)
+
+
+def proposals(sampler: Sampler, count: int) -> list[dict[str, Any]]:
+    """So many suggestions, each told its score as soon as it is made."""
+    asked = []
+    for i in range(count):
+        request = sampler.suggest(f"t{i}")
+        asked.append(request)
+        score = bits(decode(Recipe, request["recipe"]))
+        sampler.on_trial_complete(f"t{i}", {OBJECTIVE: score, "state": "finished", "training_iteration": 1})
+    return asked
+
+
+def record(conduct: Conduct, ledger: Ledger, request: dict[str, Any], state: str | None = "finished") -> None:
+    """A proposed run in the ledger, ended in a state (None: still running)."""
+    names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
+    events: list[tuple[str, dict[str, Any]]] = [("run", {name: request[name] for name in names})]
+    events.append(("start", {"key": request["key"], "lane": 0, "attempt": 1}))
+    if state is not None:
+        metrics = {"dev_bits_per_answer": bits(decode(Recipe, request["recipe"]))} if state in ("finished", "pruned") else {}
+        events.append(("end", {"key": request["key"], "state": state, "metrics": metrics}))
+    for event, fields in events:
+        conduct.study.apply(ledger.append(event, **fields))
+
+
+def states(sampler: Sampler) -> list[TrialState]:
+    return [trial.state for trial in sampler._ot_study.get_trials(deepcopy=False)]
+
+
+def test_the_starts_come_first(study: tuple[Conduct, Ledger]) -> None:
+    asked = proposals(sampler_of(study[0]), 5)
+    assert [request["values"]["policy"] for request in asked[:3]] == ["uniform", "salient", "span"]
+    assert [request["trial"] for request in asked] == [0, 1, 2, 3, 4]
+    assert len({request["key"] for request in asked}) == 5
+
+
+def test_a_request_is_the_recipe_of_its_values(study: tuple[Conduct, Ledger]) -> None:
+    for request in proposals(sampler_of(study[0]), 6):
+        recipe, values, _ = study[0].space.decode(request["values"], SETTING)
+        assert values == request["values"]
+        assert decode(Recipe, request["recipe"]) == recipe
+        assert (request["role"], request["replicate"], request["splits"]) == ("explore", 0, ["dev"])
+
+
+def test_the_same_study_proposes_the_same(tmp_path: Path, data: Prepared) -> None:
+    first, again, other = (
+        [r["values"] for r in proposals(sampler_of(conduct_in(tmp_path / name, data, seed=seed)[0]), 6)]
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first == again
+    assert first[:3] == other[:3] and first[3:] != other[3:]
+
+
+def test_rebuilt_from_a_ledger_it_proposes_what_is_new(study: tuple[Conduct, Ledger]) -> None:
+    """Optuna reopened with its first seed repeats its first suggestions."""
+    conduct, ledger = study
+    first = proposals(sampler_of(conduct), 5)
+    for request in first:
+        record(conduct, ledger, request)
+    rebuilt = sampler_of(conduct)
+    assert states(rebuilt) == [TrialState.COMPLETE] * 5
+    later = proposals(rebuilt, 8)
+    assert not {request["key"] for request in later} & {request["key"] for request in first}
+    assert [request["trial"] for request in later] == list(range(5, 13))
+
+
+def test_what_it_is_rebuilt_from_is_what_it_was_told(study: tuple[Conduct, Ledger]) -> None:
+    conduct, ledger = study
+    told = sampler_of(conduct)
+    for request in proposals(told, 4):
+        record(conduct, ledger, request)
+    rebuilt = sampler_of(conduct)
+    for one, other in zip(told._ot_study.trials, rebuilt._ot_study.trials, strict=True):
+        assert (one.params, one.distributions, one.value, one.state) == (
+            other.params,
+            other.distributions,
+            other.value,
+            other.state,
+        )
+
+
+def test_unfinished_runs_come_first_under_their_own_numbers(study: tuple[Conduct, Ledger]) -> None:
+    conduct, ledger = study
+    first = proposals(sampler_of(conduct), 5)
+    for request, state in zip(first, ["finished", None, "finished", None, "failed"], strict=True):
+        record(conduct, ledger, request, state)
+    later = proposals(sampler_of(conduct), 3)
+    assert [request["key"] for request in later[:2]] == [first[1]["key"], first[3]["key"]]
+    assert [request["trial"] for request in later] == [1, 3, 5]
+
+
+def test_starts_that_were_not_reached_are_still_tried(study: tuple[Conduct, Ledger]) -> None:
+    """No policy is judged unseen, even where the study stopped after its first trial."""
+    conduct, ledger = study
+    record(conduct, ledger, proposals(sampler_of(conduct), 1)[0])
+    later = proposals(sampler_of(conduct), 3)
+    assert [request["values"]["policy"] for request in later[:2]] == ["salient", "span"]
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "value"),
+    [
+        ({OBJECTIVE: 24.0, "state": "finished"}, TrialState.COMPLETE, 24.0),
+        ({OBJECTIVE: 29.0, "state": "running"}, TrialState.PRUNED, 29.0),  # the scheduler stopped it at its rung
+        ({OBJECTIVE: 29.0, "state": "pruned"}, TrialState.PRUNED, 29.0),
+        ({OBJECTIVE: math.inf, "state": "failed"}, TrialState.FAIL, None),
+        ({OBJECTIVE: math.inf, "state": "diverged"}, TrialState.FAIL, None),
+        ({OBJECTIVE: math.nan, "state": "finished"}, TrialState.FAIL, None),
+        (None, TrialState.FAIL, None),  # the trial's actor died
+    ],
+)
+def test_optuna_is_told_how_a_trial_ended(
+    result: dict[str, Any] | None, state: TrialState, value: float | None, study: tuple[Conduct, Ledger]
+) -> None:
+    sampler = sampler_of(study[0])
+    sampler.suggest("t")
+    if result is not None:
+        result = {"training_iteration": 1, **result}
+        sampler.on_trial_result("t", result)
+    for _ in range(2):  # Tune may say so twice
+        sampler.on_trial_complete("t", result)
+    (trial,) = (t for t in sampler._ot_study.get_trials() if t.state != TrialState.WAITING)
+    assert (trial.state, trial.value) == (state, value)
+
+
+@pytest.mark.parametrize(
+    ("state", "known"), [("pruned", TrialState.PRUNED), ("failed", TrialState.FAIL), ("diverged", TrialState.FAIL)]
+)
+def test_a_ledger_tells_the_same_states(state: str, known: TrialState, study: tuple[Conduct, Ledger]) -> None:
+    conduct, ledger = study
+    record(conduct, ledger, proposals(sampler_of(conduct), 1)[0], state)
+    assert states(sampler_of(conduct))[0] == known
+
+
+def test_an_unknown_trial_is_passed_over(study: tuple[Conduct, Ledger]) -> None:
+    sampler_of(study[0]).on_trial_complete("never asked", {OBJECTIVE: 1.0, "state": "finished"})
+
+
+def test_when_told_to_stop_it_proposes_nothing(study: tuple[Conduct, Ledger]) -> None:
+    assert sampler_of(study[0], stop=lambda: True).suggest("t") == Searcher.FINISHED
+
+
+def test_fixed_choices_are_not_proposed(tmp_path: Path, data: Prepared) -> None:
+    setting = replace(SETTING, fixed={"policy": "span", "learning_rate": "0.002"})
+    for request in proposals(sampler_of(conduct_in(tmp_path / "s", data, setting=setting)[0]), 4):
+        assert not {"policy", "learning_rate"} & request["values"].keys()
+        recipe: Any = decode(Recipe, request["recipe"])
+        assert (recipe.stages[0].policy.name(), recipe.stages[0].optimization.learning_rate) == ("span", 0.002)
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        (Domain(default="a", options=("a", "b")), optuna.distributions.CategoricalDistribution(("a", "b"))),
+        (Domain(default=2, low=1, high=9, integer=True), optuna.distributions.IntDistribution(1, 9)),
+        (Domain(default=0.1, low=0.01, high=1.0, log=True), optuna.distributions.FloatDistribution(0.01, 1.0, log=True)),
+    ],
+)
+def test_domains_as_optuna_stores_them(domain: Domain, expected: Any) -> None:
+    assert distribution(domain) == expected
