@@ -92,7 +92,7 @@ class Display:
     def _summary(self, study: Study, live: Live) -> list[tuple[str, str]]:
         phase, best = self._pace.phase(), self._measure.best(study.of_role("explore"))
         states = ", ".join(f"{n} {state}" for state, n in study.counts().items() if n)
-        exploring = phase.name == "Exploring"
+        exploring = phase.name == "Explore"
         rows = [(phase.name, f"{phase.done} of {phase.of} {'trials' if exploring else 'runs'}")]
         if exploring and states:
             rows = [(phase.name, f"{rows[0][1]} ({states})")]

@@ -29,7 +29,7 @@ def show_plan(opened: Opened) -> int:
     rows = [
         (
             "Plan",
-            f"{cost.trials} trials and up to {cost.confirmations} runs for the verdict, {cost.tokens:,} corpus tokens at most",
+            f"{cost.trials} trials and up to {cost.confirmations} that pretrain for the verdict, {cost.tokens:,} corpus tokens at most",
         ),
         ("Time", f"about {duration(cost.seconds)}: {cost.seconds_a_run:.0f} s a run, from a few steps measured here"),
         ("Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"),

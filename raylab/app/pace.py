@@ -32,13 +32,13 @@ class Pace:
         self._confirmed: list[str] = []
 
     def phase(self) -> Phase:
-        """Exploring until no trial is due, then confirming."""
+        """Explore until no trial is due, then confirm."""
         trials, due = self._conduct.settings.trials, self._conduct.still_due()
         if due or not self._conduct.explored():
-            return Phase(name="Exploring", done=trials - due, of=trials, left=due + self._verdict_at_most())
+            return Phase(name="Explore", done=trials - due, of=trials, left=due + self._verdict_at_most())
         keys = self._confirming()
         done = sum(1 for _ in self._ended(keys))
-        return Phase(name="Confirming", done=done, of=len(keys), left=len(keys) - done)
+        return Phase(name="Confirm", done=done, of=len(keys), left=len(keys) - done)
 
     def seconds_left(self) -> float | None:
         """From the mean time of the runs that ended in this process; None until there are two."""

@@ -83,7 +83,7 @@ def test_now_and_then_a_line_says_how_far_it_is(
         shown(told.study, LIVE)
         shown(told.study, LIVE)
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("exploring: 1 of 4 trials (1 finished); best: 38.25 bits per answer on dev: uniform")
+    assert line.startswith("explore: 1 of 4 trials (1 finished); best: 38.25 bits per answer on dev: uniform")
     assert "9,000 tokens/s" in line and "left" not in line
 
 
@@ -122,7 +122,7 @@ def test_it_says_that_lanes_start_until_one_works(told: ToldStudy) -> None:
         assert "Starting 2 lanes" in _show(shown, told.study, {})
         now = _show(shown, told.study, LIVE)
     assert "Starting" not in now
-    assert "Exploring  1 of 4 trials (1 finished)" in now
+    assert "Explore   1 of 4 trials (1 finished)" in now
 
 
 @pytest.mark.usefixtures("terminal")
@@ -131,7 +131,7 @@ def test_lanes_and_the_best_so_far(told: ToldStudy) -> None:
         told.run(told.trial(0), 38.25)
         told.run(told.trial(1, "salient"), 36.5)
         now = _show(shown, told.study, {**LIVE, **LONG})
-    assert "Best       36.50 bits per answer on dev: salient" in now
+    assert "Best      36.50 bits per answer on dev: salient" in now
     assert "lane 0    uniform -> spans, lr 0.001" in now and "10/40" in now
     assert max(map(len, now.splitlines())) <= 100
     assert sum(line.startswith("lane 1") for line in now.splitlines()) == 1, "a long name is cut, not wrapped"
@@ -144,7 +144,7 @@ def test_confirming_counts_the_verdicts_runs(told: ToldStudy, terminal: Console)
         due = told.conduct.confirmation()
         told.run(due[0], 37.0)
         now = _show(shown, told.study, LIVE)
-    assert f"Confirming  1 of {len(due)} runs" in now
+    assert f"Confirm   1 of {len(due)} runs" in now
     assert f"seed {due[0].replicate}     finished" in _seen(terminal)
 
 
@@ -211,5 +211,5 @@ def test_nothing_is_left_at_the_end(told: ToldStudy) -> None:
     for request in told.conduct.confirmation():
         told.run(request, 37.0, began=1000.0)
     phase = pace.phase()
-    assert (phase.name, phase.done, phase.left) == ("Confirming", phase.of, 0)
+    assert (phase.name, phase.done, phase.left) == ("Confirm", phase.of, 0)
     assert pace.seconds_left() == 0.0
