@@ -26,11 +26,9 @@ def show_plan(opened: Opened) -> int:
     out = console()
     introduce(opened, out)
     cost = plan(opened.conduct, opened.placement.lanes)
+    runs = f"{cost.trials} trials and up to {cost.confirmations} runs that pretrain for the verdict"
     rows = [
-        (
-            "Plan",
-            f"{cost.trials} trials and up to {cost.confirmations} that pretrain for the verdict, {cost.tokens:,} corpus tokens at most",
-        ),
+        ("Plan", f"{runs}, {cost.tokens:,} corpus tokens at most"),
         ("Time", f"about {duration(cost.seconds)}: {cost.seconds_a_run:.0f} s a run, from a few steps measured here"),
         ("Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"),
     ]
