@@ -105,12 +105,12 @@ def _stopper(opened: Opened, begun: float, budget_s: float | None) -> Callable[[
 
 
 def _masks(conduct: Conduct) -> dict[str, Sequence[Sequence[tuple[str, bool]]]]:
-    """What every policy of the study hides in a few passages, one draw, with the knobs it did best with."""
+    """What every policy that finished hides in a few passages, one draw, with the knobs it did best with."""
     corpus = conduct.data.corpus.texts()
     chosen = np.random.default_rng(0).choice(len(corpus), size=min(MASKED_PASSAGES, len(corpus)), replace=False)
     texts = [corpus[i] for i in sorted(chosen)]
-    policies: dict[str, Policy] = {name: Policy.registry.get(name)() for name in conduct.settings.setting.policies}
-    for run in reversed(conduct.explored()):
+    policies: dict[str, Policy] = {}
+    for run in reversed(conduct.explored()):  # the best last
         stages = decode(Recipe, run.recipe).stages
         policies |= {stage.policy.name(): stage.policy for stage in stages if hasattr(stage, "policy")}
     return {name: preview(policy, texts, conduct.data.tokenizer, 0, context=corpus) for name, policy in policies.items()}

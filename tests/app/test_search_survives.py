@@ -14,7 +14,18 @@ from mlflow import MlflowClient
 
 from raylab.search.ledger import ENDED, FILE, Study, read_events
 
-TINY = ("--dataset", "atlas", "--max-passages", "400", "--set", "finetune_steps=20", "--policies", "uniform,salient", "--lanes", "2")
+TINY = (
+    "--dataset",
+    "atlas",
+    "--max-passages",
+    "400",
+    "--set",
+    "finetune_steps=20",
+    "--policies",
+    "uniform,salient",
+    "--lanes",
+    "2",
+)
 
 
 def _command(storage: Path, *more: str) -> list[str]:
@@ -65,12 +76,16 @@ def test_killed_twice_and_resumed(tmp_path: Path) -> None:
 
 def _check_mlflow(outcome: dict[str, Any], study: Study) -> None:
     """Every run exactly once, in its true state, and none left running."""
-    client = MlflowClient(outcome["tracking_uri"])
-    parent = client.get_run(outcome["run_id"])
-    rows = client.search_runs([parent.info.experiment_id], max_results=1000)
+    rows = _rows(outcome)
     keys = [row.data.tags["raylab.key"] for row in rows if "raylab.key" in row.data.tags]
     assert sorted(keys) == sorted(study.runs)
     assert {row.info.status for row in rows} == {"FINISHED"}
+
+
+def _rows(outcome: dict[str, Any]) -> list[Any]:
+    client = MlflowClient(outcome["tracking_uri"])
+    experiment = client.get_run(outcome["run_id"]).info.experiment_id
+    return list(client.search_runs([experiment], max_results=1000))
 
 
 def test_interrupted(tmp_path: Path) -> None:
@@ -82,3 +97,34 @@ def test_interrupted(tmp_path: Path) -> None:
     assert "--resume study" in output
     assert json.loads(output.splitlines()[-1])["verdict"]["decision"] == "not_run"
     assert (tmp_path / "study" / "report.html").exists()
+
+
+BROKEN = """
+from dataclasses import dataclass
+
+from raylab.masking.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken(Policy):
+    def draw(self, passages, rng, progress):
+        raise ArithmeticError("this policy cannot count")
+"""
+
+
+def test_a_run_that_raises_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
+    policies = tmp_path / "mine" / "masking" / "policies"
+    policies.mkdir(parents=True)
+    (policies / "broken.py").write_text(BROKEN)
+    tiny = (*TINY, "--set", "budget_tokens=6000", "--trials", "2", "--seeds", "2", "--name", "study")
+    process = _started(tmp_path, "masking", *tiny, "--policies", "broken,uniform", "--plugins", str(tmp_path / "mine"))
+    outcome = _outcome(process)
+
+    study = Study.read(tmp_path / "study")
+    broken = next(run for run in study.runs.values() if run.values.get("policy") == "broken")
+    assert outcome["trials"] == {"finished": 1, "pruned": 0, "failed": 1, "diverged": 0, "cached": 0}
+    assert broken.state == "failed"
+    assert "this policy cannot count" in (broken.error or "")
+    assert outcome["verdict"]["decision"] == "not_run"  # the winner is the baseline itself
+    row = next(r for r in _rows(outcome) if r.data.tags.get("raylab.key") == broken.key)
+    assert row.info.status == "FAILED"
