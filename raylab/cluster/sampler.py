@@ -123,10 +123,12 @@ class Sampler(OptunaSearch):
         if trial_id in self._completed_trials or trial_id not in self._ot_trials:
             return
         self._completed_trials.add(trial_id)
-        ended = (result or {}).get("state", "failed")
+        result = result or {}
+        ended, value = result.get("state", "failed"), result.get(OBJECTIVE, math.inf)
         state = TrialState.PRUNED if ended == "running" else _STATES.get(ended, TrialState.FAIL)
-        value = (result or {}).get(OBJECTIVE, math.inf)
         if not math.isfinite(value):
             state = TrialState.FAIL
-        told = value if state == TrialState.COMPLETE else None  # a pruned trial's value is its last report
-        self._ot_study.tell(self._ot_trials[trial_id], told, state=state)
+        trial = self._ot_trials[trial_id]
+        if state == TrialState.PRUNED:  # its value is its last report, and Tune keeps the result that stops a trial to itself
+            trial.report(value, result["training_iteration"])
+        self._ot_study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)

@@ -1,6 +1,6 @@
 """Tokenizers: a pretrained one by name or path, or a byte-level BPE trained on the corpus itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -47,6 +47,14 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {name_or_path!r} has no pad or no eos token; an encoder-decoder needs both.")
     return tokenizer
+
+
+def ids_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of every text, with nothing set before or after."""
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)[
+        "input_ids"
+    ]
+    return ids
 
 
 def symbols_of(tokenizer: PreTrainedTokenizerBase) -> Symbols:

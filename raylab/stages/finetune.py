@@ -44,10 +44,7 @@ class _Batches:
 
     def __init__(self, stage: Finetune, model: PreTrainedModel, context: Context) -> None:
         self.context, self.micro_batch = context, stage.micro_batch
-        examples = context.data.splits["train"]
-        ids = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-        self.questions = context.data.tokenizer([e.question for e in examples], **ids)["input_ids"]
-        self.answers = context.data.tokenizer([e.answer for e in examples], **ids)["input_ids"]
+        self.questions, self.answers = context.data.train_ids
         self.order = Order([len(q) for q in self.questions], stage.batch_size, context.seeds.finetune)
         self.cost = CostModel.of(model)
 

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER, exact_match, f1
 from raylab.data.task import Example
+from raylab.data.tokenizer import ids_of
 from raylab.errors import Diverged
 from raylab.training.batching import pairs, to_device
 from raylab.training.loop import decode
@@ -49,9 +50,9 @@ def means(scores: dict[str, list[float]], split: str) -> dict[str, float]:
 def _score_batch(
     model: PreTrainedModel, examples: Sequence[Example], data: Prepared, device: torch.device
 ) -> list[tuple[float, ...]]:
-    ids = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-    questions = data.tokenizer([e.question for e in examples], **ids)["input_ids"]
-    answers = data.tokenizer([e.answer for e in examples], **ids)["input_ids"]
+    questions, answers = (
+        ids_of(data.tokenizer, texts) for texts in ([e.question for e in examples], [e.answer for e in examples])
+    )
     batch = to_device(pairs(questions, answers, data.symbols.eos, data.symbols.pad, data.max_tokens + 1), slice(None), device)
     nats_BU = cross_entropy(decode(model, batch).float().transpose(1, 2), batch.labels_BU, ignore_index=-100, reduction="none")
     bits_B = (nats_BU.sum(1) / math.log(2)).tolist()

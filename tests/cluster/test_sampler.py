@@ -19,6 +19,8 @@ from raylab.search.study import Conduct
 from tests import tiny
 from tests.search.small_study import SETTING, bits, conduct_in, replace
 
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
@@ -150,11 +152,19 @@ def test_optuna_is_told_how_a_trial_ended(
     sampler.suggest("t")
     if result is not None:
         result = {"training_iteration": 1, **result}
-        sampler.on_trial_result("t", result)
     for _ in range(2):  # Tune may say so twice
         sampler.on_trial_complete("t", result)
     (trial,) = (t for t in sampler._ot_study.get_trials() if t.state != TrialState.WAITING)
     assert (trial.state, trial.value) == (state, value)
+
+
+def test_a_trial_that_passed_a_rung_is_told_by_its_end(study: tuple[Conduct, Ledger]) -> None:
+    sampler = sampler_of(study[0])
+    sampler.suggest("t")
+    sampler.on_trial_result("t", {OBJECTIVE: 29.0, "state": "running", "training_iteration": 1})
+    sampler.on_trial_complete("t", {OBJECTIVE: 24.0, "state": "finished", "training_iteration": 2})
+    trial = sampler._ot_study.get_trials()[0]
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 24.0, {1: 29.0})
 
 
 @pytest.mark.parametrize(
