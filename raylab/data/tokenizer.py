@@ -51,6 +51,8 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
 
 def ids_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """The token ids of every text, with nothing set before or after."""
+    if not texts:
+        return []  # transformers takes no empty batch
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)[
         "input_ids"
     ]

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from raylab.data.invented import facts
-from raylab.data.tokenizer import SENTINELS, SPECIAL, load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.data.tokenizer import SENTINELS, SPECIAL, ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
 from raylab.errors import UserError
 
 TEXTS = [fact.text for fact in facts()]
@@ -44,6 +44,12 @@ def test_training_is_deterministic_and_saving_loses_nothing(tmp_path: Path) -> N
     for text in TEXTS:
         wanted, got = (t(text, return_offsets_mapping=True) for t in (tokenizer, loaded))
         assert (wanted["input_ids"], wanted["offset_mapping"]) == (got["input_ids"], got["offset_mapping"])
+
+
+def test_ids_of_texts() -> None:
+    tokenizer = words(pad_token="<pad>", eos_token="</s>")
+    assert ids_of(tokenizer, ["town river", "town"]) == [[4, 3], [4]]
+    assert ids_of(tokenizer, []) == []
 
 
 def test_symbols_of_our_own() -> None:

@@ -1,6 +1,8 @@
 """Finetuning: the question in, the canonical answer out, every question once an epoch."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,13 @@ def test_questions_in_canonical_answers_out_each_once_an_epoch(data: Prepared) -
 def test_it_reads_no_corpus(data: Prepared) -> None:
     batches = _Batches(Finetune(), build(ModelSpec(), data.tokenizer, 0), Context(data=data, seeds=tiny.SEEDS))
     assert batches(0).corpus_tokens == 0
+
+
+def test_no_train_question_is_told(tmp_path: Path) -> None:
+    task = tiny.task()
+    data = tiny.prepared(tmp_path, data=replace(task, splits={**task.splits, "train": ()}))
+    with pytest.raises(UserError, match="no rows to train on"):
+        tiny.traced(replace(tiny.recipe(), stages=()), data)
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"steps": -3}, {"batch_size": 0}])
