@@ -19,7 +19,7 @@ from raylab.cluster.runner import LaneRunner
 from raylab.cluster.tracking import Mirror
 from raylab.errors import UserError
 from raylab.masking.policy import Policy
-from raylab.masking.preview import preview
+from raylab.masking.preview import preview_corpus
 from raylab.recipe import Recipe, decode
 from raylab.search import report
 from raylab.search.ledger import Ledger
@@ -106,14 +106,13 @@ def _stopper(opened: Opened, begun: float, budget_s: float | None) -> Callable[[
 
 def _masks(conduct: Conduct) -> dict[str, Sequence[Sequence[tuple[str, bool]]]]:
     """What every policy that finished hides in a few passages, one draw, with the knobs it did best with."""
-    corpus = conduct.data.corpus.texts()
-    chosen = np.random.default_rng(0).choice(len(corpus), size=min(MASKED_PASSAGES, len(corpus)), replace=False)
-    texts = [corpus[i] for i in sorted(chosen)]
+    corpus = conduct.data.corpus
+    chosen_R = np.sort(np.random.default_rng(0).choice(len(corpus), size=min(MASKED_PASSAGES, len(corpus)), replace=False))
     policies: dict[str, Policy] = {}
     for run in reversed(conduct.explored()):  # the best last
         stages = decode(Recipe, run.recipe).stages
         policies |= {stage.policy.name(): stage.policy for stage in stages if hasattr(stage, "policy")}
-    return {name: preview(policy, texts, conduct.data.tokenizer, 0, context=corpus) for name, policy in policies.items()}
+    return {name: preview_corpus(policy, corpus, chosen_R, 0) for name, policy in policies.items()}
 
 
 def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:

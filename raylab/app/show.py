@@ -8,7 +8,8 @@ from typing import Any
 from raylab.app.console import console, figure, print_json, table
 from raylab.app.list import counts, overview, when
 from raylab.errors import UserError
-from raylab.search.compare import differences, leaves
+from raylab.search.compare import differences
+from raylab.search.flat import flatten
 from raylab.search.labels import run_label
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure
@@ -108,7 +109,7 @@ def _run_cells(study: Study, run: Run) -> list[str]:
 
 def _print_fields(value: dict[str, Any]) -> None:
     """Every leaf of a nested value on a line of its own."""
-    rows = [[field, _plain(leaf)] for field, leaf in leaves(value)]
+    rows = [[field, _plain(leaf)] for field, leaf in flatten(value)]
     console().print(table("field", "value", rows=rows))
 
 

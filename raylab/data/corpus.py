@@ -153,6 +153,16 @@ class Corpus:
             vocab_size=self.vocab_size,
         )  # fmt: skip
 
+    def excerpt(self, rows_R: np.ndarray) -> TokenisedText:
+        """The passages `rows_R` with their texts."""
+        index_N, starts_R1 = _gather(self.starts_P1, rows_R)
+        texts = self.texts()
+        return TokenisedText(
+            texts=[texts[row] for row in rows_R], tokens_N=self.tokens_N[index_N], starts_P1=starts_R1,
+            char_starts_N=self._char_starts_N[index_N], char_ends_N=self._char_ends_N[index_N],
+            maskable_N=self.maskable_N[index_N], word_starts_N=self.word_starts_N[index_N], vocab_size=self.vocab_size,
+        )  # fmt: skip
+
     def passages(self, rows_R: np.ndarray, annotations: Sequence[Annotation] = ()) -> Passages:
         """The passages `rows_R` laid end to end, with these annotations."""
         index_N, starts_R1 = _gather(self.starts_P1, rows_R)

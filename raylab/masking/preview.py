@@ -6,7 +6,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from raylab.data.annotation import Annotation, TokenisedText
-from raylab.data.corpus import tokenise
+from raylab.data.corpus import Corpus, tokenise
 from raylab.data.task import Passage
 from raylab.errors import UserError
 from raylab.masking.policy import Mask, Passages, Policy, Spans
@@ -34,6 +34,13 @@ def preview(
         raise UserError("one of the texts to preview is empty; expected text with at least one word.")
     mask = policy.draw(_passages(text, policy.needs(), len(texts)), np.random.default_rng(seed), progress)
     return [list(_pieces(text, mask, row)) for row in range(len(texts))]
+
+
+def preview_corpus(policy: Policy, corpus: Corpus, rows_R: np.ndarray, seed: int) -> list[list[Piece]]:
+    """One draw of the policy over the passages `rows_R` of a corpus, as in training: titles are never hidden."""
+    text = corpus.excerpt(rows_R)
+    mask = policy.draw(corpus.passages(rows_R, policy.needs()), np.random.default_rng(seed), 0.0)
+    return [list(_pieces(text, mask, row)) for row in range(len(rows_R))]
 
 
 def _longest(texts: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Spaces: a function that draws a recipe, one file each in search_spaces/ (or `--space FILE.py`).
+"""Spaces: a function that draws a recipe, one file each in search_spaces/ (or `--space-file FILE.py`).
 
 A space file defines
 
@@ -180,7 +180,7 @@ def load_space(name: str, file: Path | None = None) -> Space:
         raise unknown("space", name, space_names())
     path = file or shipped("search_spaces") / f"{name}.py"
     if not path.is_file():
-        raise UserError(f"--space {path} is no file. Give a Python file that defines recipe(choose, setting).")
+        raise UserError(f"--space-file {path} is no file. Give a Python file that defines recipe(choose, setting).")
     module = load_file(path, f"raylab_spaces.{path.stem}")
     wanted = ("BASELINE", "recipe", "family", "baseline", "plain", "starts")
     missing = [w for w in wanted if not hasattr(module, w)]

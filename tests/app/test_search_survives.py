@@ -14,18 +14,8 @@ from mlflow import MlflowClient
 
 from raylab.search.ledger import ENDED, FILE, Study, read_events
 
-TINY = ("--dataset", "atlas", "--max-passages", "400", "--lanes", "2", "--policies", "uniform,salient")
-    "--dataset",
-    "atlas",
-    "--max-passages",
-    "400",
-    "--set",
-    "finetune_steps=20",
-    "--policies",
-    "uniform,salient",
-    "--lanes",
-    "2",
-)
+DATA = ("--dataset", "atlas", "--max-passages", "400")
+TINY = (*DATA, "--lanes", "2", "--policies", "uniform,salient", "--set", "finetune_steps=20")
 
 
 def _command(storage: Path, *more: str) -> list[str]:
@@ -55,7 +45,7 @@ def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def test_killed_twice_and_resumed(tmp_path: Path) -> None:
     ledger = tmp_path / "study" / FILE
-    new = ("masking", *TINY, "--trials", "4", "--seeds", "2", "--set", "finetune_steps=20", "--set", "budget_tokens=30000", "--name", "study")
+    new = ("masking", *TINY, "--trials", "4", "--seeds", "2", "--set", "budget_tokens=30000", "--name", "study")
     for arguments, ends in ((new, 1), (("--resume", "study"), 3)):
         process = _started(tmp_path, *arguments)
         _wait_until(process, ledger, lambda events, ends=ends: events.count("end") >= ends and events[-1] != "end")
@@ -89,7 +79,7 @@ def _rows(outcome: dict[str, Any]) -> list[Any]:
 
 
 def test_interrupted(tmp_path: Path) -> None:
-    process = _started(tmp_path, "masking", *TINY, "--trials", "30", "--set", "finetune_steps=20", "--set", "budget_tokens=30000", "--name", "study")
+    process = _started(tmp_path, "masking", *TINY, "--trials", "30", "--set", "budget_tokens=30000", "--name", "study")
     _wait_until(process, tmp_path / "study" / FILE, lambda events: "rung" in events)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -116,7 +106,7 @@ def test_a_run_that_raises_is_recorded_and_the_search_goes_on(tmp_path: Path) ->
     policies = tmp_path / "mine" / "masking" / "policies"
     policies.mkdir(parents=True)
     (policies / "broken.py").write_text(BROKEN)
-    tiny = (*TINY, "--set", "finetune_steps=20", "--set", "budget_tokens=6000", "--trials", "2", "--seeds", "2", "--name", "study")
+    tiny = (*TINY, "--set", "budget_tokens=6000", "--trials", "2", "--seeds", "2", "--name", "study")
     process = _started(tmp_path, "masking", *tiny, "--policies", "broken,uniform", "--plugins", str(tmp_path / "mine"))
     outcome = _outcome(process)
 

@@ -98,7 +98,7 @@ def test_show_runs_by_the_beginning_of_their_keys(storage: Path, capsys: pytest.
     uniform, span, *_ = Study.read(storage / "alpha").of_role("explore")
     assert _json(capsys, "show", uniform.key[:8], "--storage", str(storage))["key"] == uniform.key
     found = _json(capsys, "show", uniform.key[:8], span.key, "--storage", str(storage))["differences"]
-    policy = {d["field"]: (d["left"], d["right"]) for d in found}["recipe.stages[0].policy.name"]
+    policy = {d["field"]: (d["left"], d["right"]) for d in found}["recipe.stages.0.policy"]
     assert policy == ("uniform", "span")
 
 
