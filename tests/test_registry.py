@@ -4,6 +4,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def plugin(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 def test_a_users_policy_is_found_by_its_file(plugin: Callable[..., Path]) -> None:
     plugin("nothing", NOTHING)
     assert "nothing" in Policy.registry.names()
-    policy = Policy.registry.get("nothing")
+    policy: Any = Policy.registry.get("nothing")
     assert policy.name() == "nothing"
     assert decode(Policy, encode(policy(rate=0.3))) == policy(rate=0.3)
     one_N = np.ones(1, np.int64)

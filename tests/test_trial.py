@@ -91,7 +91,7 @@ def test_a_rung_is_the_dev_score_of_a_short_finetuning(data: Prepared) -> None:
 
 
 def test_a_resumed_run_does_not_pass_its_rung_again(data: Prepared, tmp_path: Path) -> None:
-    running = {"rungs": (0.5,), "folder": tmp_path, "checkpoint_every_s": 0.0}
+    running: dict[str, Any] = {"rungs": (0.5,), "folder": tmp_path, "checkpoint_every_s": 0.0}
     assert len(tiny.traced(tiny.recipe(), data, stop_after=6, **running).rungs) == 1
     assert tiny.traced(tiny.recipe(), data, **running).rungs == []
 

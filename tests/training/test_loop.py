@@ -17,6 +17,7 @@ from raylab.training.checkpoint import Checkpoints
 from raylab.training.loop import MicroBatch, StepBatch, Training, sequence_loss, train
 from raylab.training.optimizer import Optimization
 from raylab.training.parallel import Parallel
+from raylab.training.progress import Progress
 from raylab.trial import Execution, run_recipe
 from tests import tiny
 
@@ -79,7 +80,7 @@ def test_a_loss_that_is_no_number_ends_the_run(read_every: int, data: Prepared, 
         stage="s", steps=12, batches=one_batch, optimization=Optimization(), seed=0,
         loss=lambda model, batch: sequence_loss(model, batch) * math.nan,
     )  # fmt: skip
-    steps = []
+    steps: list[Progress] = []
     with pytest.raises(Diverged, match=f"nan nats a token at step {read_every} of 12"):
         steps.extend(train(build(ModelSpec(), data.tokenizer, seed=1), training, Parallel(), Checkpoints()))
 

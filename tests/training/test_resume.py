@@ -1,6 +1,7 @@
 """A run that stopped anywhere goes on bit for bit as if it had not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_goes_on_as_if_it_had_not_stopped(
     stop_after: int, dropout: float, whole: tuple[Trace, Path], data: Prepared, tmp_path: Path
 ) -> None:
     straight, model = whole
-    running = {"folder": tmp_path / "run", "checkpoint_every_s": 0.0}
+    running: dict[str, Any] = {"folder": tmp_path / "run", "checkpoint_every_s": 0.0}
     first = tiny.traced(the_recipe(dropout), data, stop_after=stop_after, **running)
     assert first.result is None
     second = tiny.traced(the_recipe(dropout), data, keep_model=tmp_path / "model", **running)
