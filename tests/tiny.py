@@ -1,9 +1,13 @@
 """The smallest world that training knows: invented facts in invented passages, and recipes of less than a second."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn
 
 from raylab.data.invented import facts
 from raylab.data.prepared import Preparation, Prepared, prepare
@@ -63,8 +67,9 @@ def _budget(denoise: Denoise, steps: int) -> int:
 
 @dataclass(kw_only=True, slots=True)
 class Trace:
-    """All that a run yielded."""
+    """All that a run yielded, and the norm of each step's gradient: AdamW hides a wrong scale of it from the losses."""
 
+    norms: list[float] = field(default_factory=list)
     steps: list[Progress] = field(default_factory=list)
     rungs: list[Rung] = field(default_factory=list)
     result: Result | None = None
@@ -78,16 +83,24 @@ class Trace:
 def traced(what: Recipe, data: Prepared, *, stop_after: int | None = None, **execution: Any) -> Trace:
     """Run a recipe to its end, or close it after so many steps."""
     trace = Trace()
-    events = run_recipe(what, Execution(**{"data": data, "seeds": SEEDS, "splits": ("dev", "test"), **execution}))
-    for event in events:
-        if isinstance(event, Progress):
-            trace.steps.append(event)
-            if len(trace.steps) == stop_after:
-                events.close()
-        elif isinstance(event, Rung):
-            trace.rungs.append(event)
-        else:
-            trace.result = event
+    clip = nn.utils.clip_grad_norm_
+
+    def noting(parameters: Iterable[torch.Tensor], limit: float) -> torch.Tensor:
+        norm = clip(parameters, limit)
+        trace.norms.append(norm.item())
+        return norm
+
+    with mock.patch.object(nn.utils, "clip_grad_norm_", noting):
+        events = run_recipe(what, Execution(**{"data": data, "seeds": SEEDS, "splits": ("dev", "test"), **execution}))
+        for event in events:
+            if isinstance(event, Progress):
+                trace.steps.append(event)
+                if len(trace.steps) == stop_after:
+                    events.close()
+            elif isinstance(event, Rung):
+                trace.rungs.append(event)
+            else:
+                trace.result = event
     return trace
 
 

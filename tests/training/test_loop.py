@@ -21,7 +21,7 @@ from raylab.training.progress import Progress
 from raylab.trial import Execution, run_recipe
 from tests import tiny
 
-FLOAT = 1e-4  # relative: sums of another order, carried on over some steps
+FLOAT = 1e-5  # relative: sums of another order, carried on over some steps
 
 
 @pytest.mark.parametrize("family", ["t5", "bart"])
@@ -47,8 +47,9 @@ def test_the_loss_is_nats_a_target_token(data: Prepared) -> None:
 
 @pytest.mark.parametrize("micro_batch", [1, 4, 100])
 def test_any_micro_batch_gives_the_same_losses(micro_batch: int, data: Prepared) -> None:
-    whole, cut = (tiny.traced(tiny.recipe(micro_batch=m, learning_rate=3e-4), data) for m in (0, micro_batch))
+    whole, cut = (tiny.traced(tiny.recipe(micro_batch=m, learning_rate=3e-4, family="bart"), data) for m in (0, micro_batch))
     assert [loss for *_, loss in cut.losses] == pytest.approx([loss for *_, loss in whole.losses], rel=FLOAT)
+    assert cut.norms == pytest.approx(whole.norms, rel=FLOAT)
     assert [p.target_tokens for p in cut.steps] == [p.target_tokens for p in whole.steps]
 
 

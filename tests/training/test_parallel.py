@@ -15,14 +15,17 @@ from tests import tiny
 from tests.training.workers import told_by, worker
 
 WORLD = 2
-FLOAT = 1e-4  # relative
-RATE = 3e-4  # at a high learning rate AdamW makes a rounding error ten times larger in every other step
+# BART's GELU is smooth: there, a rounding error stays one. T5's ReLU can switch on for it, which AdamW makes visible
+# where a unit was never on before, so that T5's traces are compared less closely.
+SMOOTH: dict[str, Any] = {"family": "bart", "learning_rate": 3e-4}
 RECIPES: dict[str, Recipe] = {
-    "whole": tiny.recipe(learning_rate=RATE),
-    "uneven": tiny.recipe(learning_rate=RATE, batch_size=5, micro_batch=2),
-    "one-row": tiny.recipe(learning_rate=RATE, batch_size=1, pretrain_steps=4),  # one of the two has nothing to do
-    "resumed": tiny.recipe(learning_rate=RATE, pretrain_steps=5),  # begun by one worker
+    "whole": tiny.recipe(**SMOOTH),
+    "uneven": tiny.recipe(**SMOOTH, batch_size=5, micro_batch=2),
+    "one-row": tiny.recipe(**SMOOTH, batch_size=1, pretrain_steps=4),  # one of the two has nothing to do
+    "resumed": tiny.recipe(**SMOOTH, pretrain_steps=5),  # begun by one worker
+    "t5": tiny.recipe(learning_rate=3e-4),
 }
+TOLERANCE = dict.fromkeys(RECIPES, 1e-5) | {"t5": 1e-2}  # relative
 Told = dict[str, Any]
 
 
@@ -49,11 +52,11 @@ def read(path: Path) -> Told:
 def test_two_workers_tell_what_one_tells(name: str, both: dict[str, tuple[Told, list[Told]]]) -> None:
     one, two = both[name]
     for told in two:
-        assert told["losses"] == pytest.approx(one["losses"], rel=FLOAT)
-        assert told["rungs"] == pytest.approx(one["rungs"], rel=FLOAT)
+        for figures in ("losses", "norms", "rungs"):
+            assert told[figures] == pytest.approx(one[figures], rel=TOLERANCE[name]), figures
         assert told["numbers"].keys() == one["numbers"].keys()
         for measure, value in one["numbers"].items():
-            assert told["numbers"][measure] == pytest.approx(value, rel=FLOAT), measure
+            assert told["numbers"][measure] == pytest.approx(value, rel=TOLERANCE[name]), measure
 
 
 def test_every_worker_knows_the_same(both: dict[str, tuple[Told, list[Told]]]) -> None:

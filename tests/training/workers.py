@@ -27,8 +27,13 @@ def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any
 
 
 def told_by(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) -> dict[str, Any]:
-    """The losses, the rungs and the numbers of a run that goes on from the checkpoints in `folder`, if there are any."""
+    """The losses, gradient norms, rungs and numbers of a run that goes on from the checkpoints in `folder`, if any."""
     trace = tiny.traced(recipe, data, parallel=parallel, rungs=(0.5,), folder=folder, checkpoint_every_s=3600.0)
     assert trace.result is not None
     rungs = [value for rung in trace.rungs for value in rung.metrics.values()]
-    return {"losses": [loss for *_, loss in trace.losses], "rungs": rungs, "numbers": tiny.numbers(trace.result)}
+    return {
+        "losses": [loss for *_, loss in trace.losses],
+        "norms": trace.norms,
+        "rungs": rungs,
+        "numbers": tiny.numbers(trace.result),
+    }
