@@ -81,10 +81,8 @@ def _ledger(opened: Opened) -> Iterator[Ledger]:
 
 def _run(opened: Opened, ledger: Ledger, stop: Callable[[], bool], quiet: bool) -> int:
     study, place = opened.conduct.study, opened.placement
-    with (
-        Display(opened.conduct, place.lanes, quiet=quiet) as display,
-        LaneRunner(place, opened.conduct.data.folder, study, ledger, on_change=display, stop=stop) as runner,
-    ):
+    with Display(opened.conduct, place.lanes, quiet=quiet) as display:
+        runner = LaneRunner(place, opened.conduct.data.folder, study, ledger, on_change=display, stop=stop)
         verdict = conduct(opened.conduct, runner)
     if verdict is None:
         return 1

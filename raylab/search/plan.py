@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
 from raylab.recipe import Recipe
@@ -79,11 +81,13 @@ def _measured(recipe: Recipe, data: Prepared) -> tuple[float, int]:
 
 
 def _stage_seconds(recipe: Recipe, data: Prepared) -> float:
-    """Seconds of the first stage of a recipe, from a few of its steps."""
-    took, steps = [], 0
+    """Seconds of the first stage of a recipe on one thread, as a lane has, from a few of its steps."""
+    took, steps, threads = [], 0, torch.get_num_threads()
+    torch.set_num_threads(1)
     for progress in _first_steps(recipe, data):
         took.append(progress[0])
         steps = progress[1].steps
+    torch.set_num_threads(threads)
     return steps * statistics.median(took[WARM_STEPS:] or took)
 
 

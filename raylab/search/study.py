@@ -6,6 +6,7 @@ where. A study that was stopped is conducted again from its ledger, and does onl
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.recipe import Recipe, decode, encode, run_key
 from raylab.search.labels import label
-from raylab.search.ledger import Run, Study
+from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.space import Setting, Space
 from raylab.seeds import Seeds
 from raylab.verdict.verdict import Arm, Role, conclude
@@ -104,8 +105,15 @@ class Conduct:
 
     def still_due(self) -> int:
         """Trials that the ledger does not answer yet."""
-        ended = sum(r.state in ("finished", "pruned", "diverged", "failed") for r in self.study.of_role("explore"))
+        ended = sum(run.state in ENDED for run in self.study.of_role("explore"))
         return max(0, self.settings.trials - ended - len(self.study.cached))
+
+    def complete(self) -> bool:
+        """Whether the ledger answers every run, so that only the verdict is to be drawn."""
+        if self.still_due() or not self.explored():
+            return not self.still_due()
+        runs = self.study.runs
+        return all(request.key in runs and runs[request.key].state in ENDED for request in self.confirmation())
 
     def confirmation(self) -> list[Request]:
         """The winner and what it is compared with, on fresh paired seeds; one seed of all arms before the next."""
@@ -156,11 +164,13 @@ class Conduct:
         )  # fmt: skip
 
 
-def conduct(study: Conduct, runner: Runner) -> dict[str, Any] | None:
-    """Explore and confirm what is still due. Returns the verdict, or None if no trial finished."""
-    if study.still_due():
-        runner.explore(study)
-    if not study.explored():
-        return None
-    runner.run(study.confirmation())
-    return study.conclude()
+def conduct(study: Conduct, runner: AbstractContextManager[Runner]) -> dict[str, Any] | None:
+    """Explore and confirm what is still due, on a runner that is started only if anything is. Returns the verdict, or
+    None if no trial finished."""
+    if not study.complete():
+        with runner as started:
+            if study.still_due():
+                started.explore(study)
+            if study.explored():
+                started.run(study.confirmation())
+    return study.conclude() if study.explored() else None

@@ -1,5 +1,6 @@
 """A study from its first trial to its verdict, and again from its ledger after it stopped anywhere."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def run_in(
     study, ledger = conduct_in(folder, data, **(settings or {}))
     fake = FakeRunner(ledger, study.study, **runner)
     try:
-        verdict = conduct(study, fake)
+        verdict = conduct(study, nullcontext(fake))
     finally:
         ledger.close()
     return verdict, study.study, fake
@@ -183,3 +184,15 @@ def test_a_request_crosses_as_plain_values(tmp_path: Path, data: Prepared) -> No
     assert plain["recipe"] == encode(recipe) and decode(Recipe, plain["recipe"]) == recipe
     assert Seeds(**plain["seeds"]) == request.seeds
     assert (plain["trial"], plain["role"], plain["splits"], plain["rungs"]) == (3, "explore", ["dev"], [])
+
+
+def test_a_study_with_nothing_due_starts_no_runner(tmp_path: Path, data: Prepared) -> None:
+    verdict, _, _ = run_in(tmp_path / "s", data)
+    study, ledger = conduct_in(tmp_path / "s", data)
+    ledger.close()
+
+    class Untouchable(nullcontext[Any]):
+        def __enter__(self) -> Any:
+            raise AssertionError("a runner was started")
+
+    assert conduct(study, Untouchable()) == verdict
