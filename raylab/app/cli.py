@@ -25,6 +25,7 @@ COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test 
     "show": "show one study, or what differs between two studies or two runs",
     "policy": "list the masking policies, or show what one hides",
     "data": "list the datasets, or show one as a search would read it",
+    "doctor": "check packages, storage, tracking server, GPUs and a cluster's nodes",
     "bench": "run one of raylab's benchmarks",
 }
 
