@@ -1,7 +1,7 @@
-"""The two ways things go wrong that a person must hear about in one line.
+"""The ways things go wrong that a person must hear about in one line.
 
 `UserError` is a mistake in what was asked for: the command prints its one line and exits with code 2, before any
-compute is spent. `Diverged` ends a run, not a search.
+compute is spent. `Diverged` and `OutOfMemory` end a run, not a search.
 """
 
 import difflib
@@ -14,6 +14,10 @@ class UserError(Exception):
 
 class Diverged(Exception):
     """A run whose loss is no longer a number, or exploded; the run ends in the state `diverged`."""
+
+
+class OutOfMemory(Exception):
+    """A run that does not fit its device one row at a time; the run ends in the state `failed`, for this reason."""
 
 
 def unknown(kind: str, got: str, known: Iterable[str], hint: str = "") -> UserError:

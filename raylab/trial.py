@@ -18,6 +18,7 @@ from raylab.seeds import Seeds
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.context import Context
 from raylab.training.evaluation import means, score
+from raylab.training.memory import Memory, told
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress, Result, Rung
 
@@ -67,7 +68,8 @@ class Totals:
 class Execution:
     """How a recipe is run this time: on which data and seeds, scored on which splits, judged at which rungs on the
     way, with its checkpoints in `folder` (None: none) and its final model saved to `keep_model` (None: dropped).
-    `totals` is filled as the run goes, so that a run that ends badly still says what it used."""
+    `memory` knows how many rows fit. `totals` is filled as the run goes, so that a run that ends badly still says what
+    it used."""
 
     data: Prepared
     seeds: Seeds
@@ -77,22 +79,29 @@ class Execution:
     folder: Path | None = None
     keep_model: Path | None = None
     checkpoint_every_s: float = 30.0
+    memory: Memory = field(default_factory=Memory)
     totals: Totals = field(default_factory=Totals)
 
 
 def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Rung | Result, None, None]:
     """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, one Result last.
 
-    A stopped run goes on from its newest checkpoint. Raises Diverged; closing the generator stops the run.
+    A stopped run goes on from its newest checkpoint. Raises Diverged and OutOfMemory; closing the generator stops the
+    run.
     """
+    with told():
+        yield from _run(recipe, execution)
+
+
+def _run(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung | Result]:
     totals = execution.totals
     checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain)
     totals.restore(checkpoints.restored_totals or {})
-    with _timed(totals, "start"):
+    with _timed(totals, "start"), execution.parallel.together():
         model = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
     context = Context(
         data=execution.data, seeds=execution.seeds, parallel=execution.parallel, checkpoints=checkpoints,
-        precision=recipe.base.precision,
+        memory=execution.memory, precision=recipe.base.precision,
     )  # fmt: skip
     for name, stage in _remaining(recipe, checkpoints.stage):
         for progress in stage.run(model, replace(context, stage=name)):
@@ -124,14 +133,15 @@ def _probe(model: PreTrainedModel, finetune: Stage, context: Context) -> dict[st
     short = replace(finetune, steps=max(1, round(PROBE_STEPS * finetune.steps)))  # type: ignore[type-var, attr-defined]
     for _ in short.run(twin, replace(context, checkpoints=Checkpoints(), stage="probe")):
         pass
-    return means(score(twin, context.data.splits["dev"][:PROBE_QUESTIONS], context.data, context.parallel), "dev")
+    questions = context.data.splits["dev"][:PROBE_QUESTIONS]
+    return means(score(twin, questions, context.data, context.parallel, context.memory), "dev")
 
 
 def _finish(model: PreTrainedModel, execution: Execution) -> Result:
     scores, metrics = {}, {}
     with _timed(execution.totals, "evaluation"):
         for split in execution.splits:
-            scores[split] = score(model, execution.data.splits[split], execution.data, execution.parallel)
+            scores[split] = score(model, execution.data.splits[split], execution.data, execution.parallel, execution.memory)
             metrics.update(means(scores[split], split))
     if execution.keep_model is not None and execution.parallel.rank == 0:
         model.save_pretrained(execution.keep_model)

@@ -17,7 +17,7 @@ from raylab.stages.finetune import Finetune
 from raylab.training.optimizer import Optimization
 
 SEEDS = Seeds.of(0, 0)
-KEY = "b334172356e41da396c2"  # of RECIPE on the data "data"
+KEY = "aafbcaaa7d3fa463ce3c"  # of RECIPE on the data "data"
 RECIPE = Recipe(
     base=ModelSpec(family="bart", dropout=0.1),
     stages=(Denoise(policy=Salient(spans=2), target="sentence", corpus_share=0.5),),

@@ -14,6 +14,7 @@ from raylab.models.encoder_decoder import build
 from raylab.training.context import Context
 from raylab.training.evaluation import means, score
 from raylab.training.loop import READ_EVERY
+from raylab.training.memory import Memory
 from raylab.training.parallel import Parallel
 from raylab.trial import device_of
 from tests import tiny
@@ -87,7 +88,7 @@ def test_a_rung_is_the_dev_score_of_a_short_finetuning(data: Prepared) -> None:
     context = Context(data=data, seeds=tiny.SEEDS)
     assert [p.step for p in islice(recipe.stages[0].run(model, context), 4)] == [1, 2, 3, 4]
     assert len(list(replace(recipe.finetune, steps=2).run(model, context))) == 2
-    assert rung.metrics == means(score(model, data.splits["dev"], data, Parallel()), "dev")
+    assert rung.metrics == means(score(model, data.splits["dev"], data, Parallel(), Memory()), "dev")
 
 
 def test_a_resumed_run_does_not_pass_its_rung_again(data: Prepared, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_model_is_kept_where_asked(data: Prepared, tmp_path: Path) -> None:
     result = tiny.traced(tiny.recipe(pretrain_steps=2, finetune_steps=2), data, keep_model=tmp_path / "model").result
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model")
     assert result is not None
-    assert score(model, data.splits["test"], data, Parallel()) == result.scores["test"]
+    assert score(model, data.splits["test"], data, Parallel(), Memory()) == result.scores["test"]
 
 
 def test_device_of_a_worker() -> None:

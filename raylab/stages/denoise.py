@@ -12,7 +12,7 @@ from raylab.errors import UserError
 from raylab.masking.corrupt import IGNORED, Batch, corrupt
 from raylab.masking.policy import Policy
 from raylab.models.flops import CostModel
-from raylab.recipe import Stage, knob
+from raylab.recipe import NOT_IN_KEY, Stage, knob
 from raylab.seeds import derive
 from raylab.training.batching import step_batch
 from raylab.training.context import Context
@@ -35,7 +35,7 @@ class Denoise(Stage):
     budget_tokens: int = 300_000
     corpus_share: float = knob(1.0, choices=(0.25, 0.5, 1.0))
     batch_size: int = 32
-    micro_batch: int = 0
+    micro_batch: int = field(default=0, metadata=NOT_IN_KEY)
     optimization: Optimization = field(default_factory=Optimization)
 
     def __post_init__(self) -> None:
@@ -52,13 +52,13 @@ class Denoise(Stage):
         return max(1, math.ceil(self.budget_tokens / (min(self.batch_size, len(lengths_P)) * lengths_P.mean())))
 
     def run(self, model: PreTrainedModel, context: Context) -> Iterator[Progress]:
-        """Train `model` in place. Yields a Progress a step; raises Diverged."""
+        """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
         training = Training(
             stage=context.stage, steps=self.steps(context), batches=_Batches(self, model, context),
             optimization=self.optimization, seed=context.seeds.mask, precision=context.precision,
             uniform_loss=math.log(len(context.data.tokenizer)),
         )  # fmt: skip
-        yield from train(model, training, context.parallel, context.checkpoints)
+        yield from train(model, training, context.parallel, context.checkpoints, context.memory)
 
     def _rows(self, context: Context) -> np.ndarray:
         """The passages in use: the same ones for every recipe of a replicate that takes the same share."""

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from raylab.errors import UserError
 from raylab.models.flops import CostModel
-from raylab.recipe import Stage
+from raylab.recipe import NOT_IN_KEY, Stage
 from raylab.training.batching import pairs, step_batch
 from raylab.training.context import Context
 from raylab.training.loop import StepBatch, Training, train
@@ -23,7 +23,7 @@ class Finetune(Stage):
 
     steps: int = 150
     batch_size: int = 32
-    micro_batch: int = 0
+    micro_batch: int = field(default=0, metadata=NOT_IN_KEY)
     optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=2e-3, warmup=0.1, decay=0.9))
 
     def __post_init__(self) -> None:
@@ -31,12 +31,12 @@ class Finetune(Stage):
             raise UserError(f"finetuning for {self.steps} steps of {self.batch_size} questions; expected positive numbers.")
 
     def run(self, model: PreTrainedModel, context: Context) -> Iterator[Progress]:
-        """Train `model` in place. Yields a Progress a step; raises Diverged."""
+        """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
         training = Training(
             stage=context.stage, steps=self.steps, batches=_Batches(self, model, context), optimization=self.optimization,
             seed=context.seeds.finetune, precision=context.precision, uniform_loss=math.log(len(context.data.tokenizer)),
         )  # fmt: skip
-        yield from train(model, training, context.parallel, context.checkpoints)
+        yield from train(model, training, context.parallel, context.checkpoints, context.memory)
 
 
 class _Batches:

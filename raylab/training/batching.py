@@ -1,26 +1,63 @@
 """From rows of numpy to this worker's micro-batches on its device."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from raylab.masking.corrupt import Batch
 from raylab.models.flops import CostModel
-from raylab.training.loop import MicroBatch, StepBatch
 from raylab.training.parallel import Parallel
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MicroBatch:
+    """Model inputs of a few sequences on this worker, padded to their longest (ids; -100 pads labels)."""
+
+    input_ids_BT: torch.Tensor
+    attention_BT: torch.Tensor
+    labels_BU: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepBatch:
+    """This worker's rows of one global batch, and the counts and cost of the whole of it.
+
+    micro_batch: rows that the recipe wants computed at once, at least one.
+    """
+
+    own: Batch
+    device: torch.device
+    micro_batch: int
+    corpus_tokens: int
+    input_tokens: int
+    target_tokens: int
+    flops: float
+
+    @property
+    def width(self) -> int:
+        """Tokens of a padded row: the longest input and the longest target."""
+        return self.own.input_ids_BT.shape[1] + self.own.labels_BU.shape[1]
+
+    def micro_batches(self, rows: int = 0) -> Iterator[MicroBatch]:
+        """Cut into `rows` rows each (0: as the recipe wants it), copied to the device one after the other."""
+        size = rows or self.micro_batch
+        for i in range(0, len(self.own.input_ids_BT), size):
+            yield to_device(self.own, slice(i, i + size), self.device)
+
+
 def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens: int, micro_batch: int = 0) -> StepBatch:
-    """Shard a global batch over the workers, cut this worker's rows into micro-batches of `micro_batch` rows (0: one),
-    and count what the whole global batch holds."""
+    """Shard a global batch over the workers, in micro-batches of `micro_batch` rows (0: all that a worker has at once),
+    and count what the whole of it holds."""
     rows = batch.input_ids_BT.shape[0]
     input_tokens, target_tokens = int(batch.attention_BT.sum()), int((batch.labels_BU != -100).sum())
     own = _rows(batch, parallel.shard(rows)) if parallel.rank < rows else _nothing_asked(batch)
-    size = micro_batch or len(own.input_ids_BT)
+    own_rows = len(own.input_ids_BT)
     return StepBatch(
-        micro_batches=[to_device(own, slice(i, i + size), parallel.device) for i in range(0, len(own.input_ids_BT), size)],
+        own=own,
+        device=parallel.device,
+        micro_batch=min(micro_batch or own_rows, own_rows),
         corpus_tokens=corpus_tokens,
         input_tokens=input_tokens,
         target_tokens=max(1, target_tokens),

@@ -15,27 +15,28 @@ from raylab.data.tokenizer import ids_of
 from raylab.errors import Diverged
 from raylab.training.batching import pairs, to_device
 from raylab.training.loop import decode
+from raylab.training.memory import Fit, Memory
 from raylab.training.parallel import Parallel
 
 ANSWER_TOKENS = 16  # longest generated answer
 BATCH = 64
 
 
-def score(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, parallel: Parallel) -> dict[str, list[float]]:
+def score(
+    model: PreTrainedModel, examples: Sequence[Example], data: Prepared, parallel: Parallel, memory: Memory
+) -> dict[str, list[float]]:
     """One number a question for every measure, in the order of `examples`, on every worker.
 
     bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in
     float32: it does not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases.
     Raises Diverged where the model's answers have no probability: its last update can have spoilt the weights.
+    Raises OutOfMemory where not even one question fits.
     """
     model.eval()
     mine = examples[parallel.shard(len(examples))]
-    by_length = sorted(range(len(mine)), key=lambda i: len(mine[i].question))
-    rows: dict[int, tuple[float, ...]] = {}
-    for begin in range(0, len(by_length), BATCH):
-        chosen = by_length[begin : begin + BATCH]
-        rows.update(zip(chosen, _score_batch(model, [mine[i] for i in chosen], data, parallel.device), strict=True))
-    gathered = parallel.gather([rows[i] for i in range(len(mine))], len(examples))
+    with parallel.together():
+        rows = _score_all(model, mine, data, memory.of(model, "answering", parallel.device))
+    gathered = parallel.gather(rows, len(examples))
     if not np.isfinite(gathered).all():
         raise Diverged("the scores of the finetuned model are no numbers: its weights are not finite")
     return {measure: [row[k] for row in gathered] for k, measure in enumerate(HIGHER_IS_BETTER)}
@@ -44,6 +45,20 @@ def score(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, p
 def means(scores: dict[str, list[float]], split: str) -> dict[str, float]:
     """The mean of every measure, named by split."""
     return {f"{split}_{measure}": float(np.mean(values)) for measure, values in scores.items()}
+
+
+def _score_all(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, fit: Fit) -> list[tuple[float, ...]]:
+    """A row of numbers for each example, computed on as many of about one length as fit, and BATCH at most."""
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].question))
+    rows: dict[int, tuple[float, ...]] = {}
+
+    def next_rows(size: int) -> dict[int, tuple[float, ...]]:
+        chosen = by_length[len(rows) :][:size]
+        return dict(zip(chosen, _score_batch(model, [examples[i] for i in chosen], data, fit.device), strict=True))
+
+    while len(rows) < len(examples):
+        rows |= fit.attempt(next_rows, wanted=BATCH, width=1)
+    return [rows[i] for i in range(len(examples))]
 
 
 @torch.inference_mode()

@@ -1,24 +1,27 @@
 """The training loop, to be read aloud.
 
-For every step: take this worker's micro-batches of the global batch; for each, the summed loss divided by the number
-of target tokens in the whole global batch; add up the gradients; clip; step. What a step reads and draws depends on
-the run's seeds and the step alone, so the losses are those of one worker whatever the number of workers or the size of
-a micro-batch, up to the order of float additions.
+For every step: take this worker's rows of the global batch, in micro-batches that fit its memory; for each, the summed
+loss divided by the number of target tokens in the whole global batch; add up the gradients, here and over the workers;
+clip; step. What a step reads and draws depends on the run's seeds and the step alone, so the losses are those of one
+worker whatever the number of workers or the size of a micro-batch, up to the order of float additions.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import PretrainedConfig
+from transformers import PreTrainedModel
 
 from raylab.errors import Diverged
 from raylab.seeds import derive
+from raylab.training.batching import MicroBatch, StepBatch
 from raylab.training.checkpoint import Checkpoints
+from raylab.training.memory import Memory
 from raylab.training.optimizer import Optimization
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
@@ -27,38 +30,17 @@ READ_EVERY = 10  # steps between readings of the loss: reading it waits for the 
 EXPLODED = 3.0  # times the loss of a uniform guess, past which a run counts as diverged
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MicroBatch:
-    """Model inputs of a few sequences on this worker, padded to their longest (ids; -100 pads labels)."""
-
-    input_ids_BT: torch.Tensor
-    attention_BT: torch.Tensor
-    labels_BU: torch.Tensor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepBatch:
-    """This worker's part of one global batch, and the counts and cost of the whole of it."""
-
-    micro_batches: Sequence[MicroBatch]
-    corpus_tokens: int
-    input_tokens: int
-    target_tokens: int
-    flops: float
-
-
-def sequence_loss(model: nn.Module, batch: MicroBatch) -> torch.Tensor:
+def sequence_loss(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     """Teacher-forced cross-entropy of an encoder-decoder, summed over the batch's target tokens, in nats."""
     logits_BUV = decode(model, batch)
     return cross_entropy(logits_BUV.flatten(0, 1).float(), batch.labels_BU.flatten(), ignore_index=-100, reduction="sum")
 
 
-def decode(model: nn.Module, batch: MicroBatch) -> torch.Tensor:
+def decode(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     """Logits (B, U, V) for every target position, given the ones before it."""
-    config: PretrainedConfig = getattr(model, "module", model).config
     shifted_BU = batch.labels_BU.roll(1, dims=1)
-    shifted_BU[:, 0] = config.decoder_start_token_id
-    shifted_BU = shifted_BU.masked_fill(shifted_BU == -100, config.pad_token_id)
+    shifted_BU[:, 0] = model.config.decoder_start_token_id
+    shifted_BU = shifted_BU.masked_fill(shifted_BU == -100, model.config.pad_token_id)
     return model(
         input_ids=batch.input_ids_BT, attention_mask=batch.attention_BT, decoder_input_ids=shifted_BU, use_cache=False
     ).logits
@@ -73,28 +55,31 @@ class Training:
     batches: Callable[[int], StepBatch]
     optimization: Optimization
     seed: int
-    loss: Callable[[nn.Module, MicroBatch], torch.Tensor] = sequence_loss
+    loss: Callable[[PreTrainedModel, MicroBatch], torch.Tensor] = sequence_loss
     precision: str = "float32"
     uniform_loss: float = math.inf
 
 
-def train(model: nn.Module, training: Training, parallel: Parallel, checkpoints: Checkpoints) -> Iterator[Progress]:
-    """Train `model` in place from its newest checkpoint in this stage, or the start. Raises Diverged."""
+def train(
+    model: PreTrainedModel, training: Training, parallel: Parallel, checkpoints: Checkpoints, memory: Memory
+) -> Iterator[Progress]:
+    """Train `model` in place from its newest checkpoint in this stage, or the start. Raises Diverged, OutOfMemory."""
     optimizer = training.optimization.optimizer(model)
     first = checkpoints.restore(training.stage, model, optimizer)
-    wrapped = parallel.wrap(model)
+    fit = memory.of(model, f"training in {training.precision}", parallel.device)
     model.train()
     for step in range(first, training.steps):
         clock = _Clock()
-        torch.manual_seed(derive(training.seed, "dropout", step, parallel.rank))
-        batch = training.batches(step)
-        clock.lap("data")
-        loss = _accumulate(wrapped, batch, training, parallel)
-        clock.lap("forward_backward")
+        with parallel.together():
+            batch = training.batches(step)
+            clock.lap("data")
+            loss = fit.attempt(partial(_accumulate, model, batch, training, step, parallel), batch.micro_batch, batch.width)
+            clock.lap("forward_backward")
+        parallel.sum_gradients(model)
+        clock.lap("exchange")
         rate = training.optimization.set_rate(optimizer, step, training.steps)
         nn.utils.clip_grad_norm_(model.parameters(), training.optimization.clip)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         read = (step + 1) % READ_EVERY == 0 or step + 1 == training.steps
         value = _checked(parallel.sum(loss).item() / batch.target_tokens, step, training) if read else None
         clock.lap("optimizer")
@@ -107,17 +92,18 @@ def train(model: nn.Module, training: Training, parallel: Parallel, checkpoints:
             checkpoints.save(training.stage, step + 1, model, optimizer)
 
 
-def _accumulate(wrapped: nn.Module, batch: StepBatch, training: Training, parallel: Parallel) -> torch.Tensor:
-    """Leave the gradient of the global mean loss in the parameters; return this worker's summed loss."""
+def _accumulate(
+    model: PreTrainedModel, batch: StepBatch, training: Training, step: int, parallel: Parallel, rows: int
+) -> torch.Tensor:
+    """Leave this worker's part of the global mean loss's gradient in the parameters, computed `rows` rows at a time;
+    return its summed loss."""
+    model.zero_grad(set_to_none=True)  # what an attempt with more rows left
+    torch.manual_seed(derive(training.seed, "dropout", step, parallel.rank))
     total = torch.zeros((), device=parallel.device)
-    for i, micro in enumerate(batch.micro_batches):
-        more = i + 1 < len(batch.micro_batches)
-        bf16 = training.precision == "bfloat16"
-        with parallel.accumulating(wrapped, more):
-            with torch.autocast(parallel.device.type, torch.bfloat16, enabled=bf16):
-                loss = training.loss(wrapped, micro)
-            # gradients are averaged over workers, the loss is a sum over them
-            (loss * (parallel.world / batch.target_tokens)).backward()
+    for micro in batch.micro_batches(rows):
+        with torch.autocast(parallel.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+            loss = training.loss(model, micro)
+        (loss * (1 / batch.target_tokens)).backward()
         total += loss.detach()
     return total
 

@@ -39,7 +39,7 @@ def batches(stage: Denoise, context: Context) -> _Batches:
 
 
 def same(one: StepBatch, other: StepBatch) -> bool:
-    pairs = zip(one.micro_batches, other.micro_batches, strict=True)
+    pairs = zip(one.micro_batches(), other.micro_batches(), strict=True)
     return all(np.array_equal(a.input_ids_BT, b.input_ids_BT) and np.array_equal(a.labels_BU, b.labels_BU) for a, b in pairs)
 
 
@@ -88,7 +88,7 @@ def test_a_share_of_the_corpus_is_a_part_of_a_larger_share(context: Context) -> 
 @pytest.mark.parametrize("target", ["spans", "sentence"])
 def test_what_is_asked_and_what_is_read(target: Any, context: Context) -> None:
     tokenizer = context.data.tokenizer
-    (micro,) = batches(denoise(policy=Salient(), target=target), context)(0).micro_batches
+    (micro,) = batches(denoise(policy=Salient(), target=target), context)(0).micro_batches()
     texts = context.data.corpus.texts()
     for ids, labels in zip(micro.input_ids_BT, micro.labels_BU, strict=True):
         said = tokenizer.decode(labels[labels != -100], skip_special_tokens=True).strip()
@@ -102,14 +102,14 @@ def test_what_is_asked_and_what_is_read(target: Any, context: Context) -> None:
 
 def test_passages_in_which_nothing_is_hidden_are_left_out_but_count_as_read(context: Context) -> None:
     full, some = (batches(denoise(policy=Uniform(rate=rate), batch_size=12), context)(0) for rate in (0.5, 0.02))
-    assert len(full.micro_batches[0].input_ids_BT) == 12
-    assert 0 < len(some.micro_batches[0].input_ids_BT) < 12
+    assert len(next(full.micro_batches()).input_ids_BT) == 12
+    assert 0 < len(next(some.micro_batches()).input_ids_BT) < 12
     assert some.corpus_tokens == full.corpus_tokens
 
 
 def test_micro_batches_hold_as_many_rows_as_asked(context: Context) -> None:
     step = batches(denoise(micro_batch=3, policy=Uniform(rate=0.5)), context)(0)
-    assert [len(micro.input_ids_BT) for micro in step.micro_batches] == [3, 1]
+    assert [len(micro.input_ids_BT) for micro in step.micro_batches()] == [3, 1]
 
 
 @pytest.mark.parametrize(

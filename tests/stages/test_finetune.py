@@ -26,7 +26,7 @@ def test_questions_in_canonical_answers_out_each_once_an_epoch(data: Prepared) -
     batches = _Batches(stage, build(ModelSpec(), data.tokenizer, 0), Context(data=data, seeds=tiny.SEEDS))
     read: Counter[tuple[str, str]] = Counter()
     for step in range(6):
-        (micro,) = batches(step).micro_batches
+        (micro,) = batches(step).micro_batches()
         for ids, labels in zip(micro.input_ids_BT, micro.labels_BU, strict=True):
             question, answer = (data.tokenizer.decode(t, skip_special_tokens=True).strip() for t in (ids, labels[labels != -100]))
             read[question, answer] += 1

@@ -8,8 +8,7 @@ import torch
 
 from raylab.masking.corrupt import Batch
 from raylab.models.flops import CostModel
-from raylab.training.batching import pairs, step_batch
-from raylab.training.loop import MicroBatch
+from raylab.training.batching import MicroBatch, pairs, step_batch
 from raylab.training.parallel import Parallel
 
 EOS, PAD = 2, 0
@@ -39,10 +38,10 @@ def test_pairs_end_in_eos_and_are_cut() -> None:
 def test_workers_and_micro_batches_hold_every_row_once(world: int, micro_batch: int) -> None:
     batch = batch_of(7)
     shards = [step_batch(batch, Parallel(rank=rank, world=world), COST, 50, micro_batch) for rank in range(world)]
-    held = [row for shard in shards for micro in shard.micro_batches for row in real(micro)]
+    held = [row for shard in shards for micro in shard.micro_batches() for row in real(micro)]
     expected = [([100 + i] * (i + 1) + [EOS], [200 + i] * i + [EOS]) for i in range(7)]
     assert sorted(held) == sorted(expected)
-    assert all(len(micro.input_ids_BT) <= (micro_batch or 7) for shard in shards for micro in shard.micro_batches)
+    assert all(len(micro.input_ids_BT) <= (micro_batch or 7) for shard in shards for micro in shard.micro_batches())
 
 
 def test_counts_are_those_of_the_global_batch() -> None:
@@ -54,20 +53,20 @@ def test_counts_are_those_of_the_global_batch() -> None:
 
 def test_micro_batches_are_as_wide_as_their_own_rows() -> None:
     step = step_batch(batch_of(6), Parallel(), COST, 0, micro_batch=2)
-    assert [tuple(micro.input_ids_BT.shape) for micro in step.micro_batches] == [(2, 3), (2, 5), (2, 7)]
-    assert [tuple(micro.labels_BU.shape) for micro in step.micro_batches] == [(2, 2), (2, 4), (2, 6)]
+    assert [tuple(micro.input_ids_BT.shape) for micro in step.micro_batches()] == [(2, 3), (2, 5), (2, 7)]
+    assert [tuple(micro.labels_BU.shape) for micro in step.micro_batches()] == [(2, 2), (2, 4), (2, 6)]
 
 
 def test_a_worker_without_a_row_takes_part_and_asks_nothing() -> None:
     step = step_batch(batch_of(1), Parallel(rank=1, world=2), COST, 0)
-    (micro,) = step.micro_batches
+    (micro,) = step.micro_batches()
     assert len(micro.input_ids_BT) == 1
     assert (micro.labels_BU == -100).all()
     assert step.target_tokens == 1
 
 
 def test_tensors_are_whole_numbers_on_the_device() -> None:
-    (micro,) = step_batch(batch_of(3), Parallel(), COST, 0).micro_batches
+    (micro,) = step_batch(batch_of(3), Parallel(), COST, 0).micro_batches()
     kinds: list[Any] = [t.dtype for t in (micro.input_ids_BT, micro.attention_BT, micro.labels_BU)]
     assert kinds == [torch.int64, torch.bool, torch.int64]
     assert np.array_equal(micro.labels_BU[2], [202, 202, EOS])

@@ -12,6 +12,7 @@ from raylab.models.encoder_decoder import build
 from raylab.recipe import ModelSpec
 from raylab.training import evaluation
 from raylab.training.evaluation import means, score
+from raylab.training.memory import Memory
 from raylab.training.parallel import Parallel
 
 
@@ -37,18 +38,18 @@ def bits_by_hand(model: PreTrainedModel, example: Example, data: Prepared) -> fl
 def test_bits_per_answer_is_the_direct_sum(model: PreTrainedModel, data: Prepared) -> None:
     examples = data.splits["dev"]
     model.train()  # scoring switches dropout off by itself
-    scored = score(model, examples, data, Parallel())["bits_per_answer"]
+    scored = score(model, examples, data, Parallel(), Memory())["bits_per_answer"]
     assert scored == pytest.approx([bits_by_hand(model, e, data) for e in examples], rel=1e-5)
 
 
 def test_a_score_depends_on_its_question_alone(model: PreTrainedModel, data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = data.splits["train"]
-    together = score(model, examples, data, Parallel())
+    together = score(model, examples, data, Parallel(), Memory())
     monkeypatch.setattr(evaluation, "BATCH", 5)
-    backwards = score(model, examples[::-1], data, Parallel())
+    backwards = score(model, examples[::-1], data, Parallel(), Memory())
     for measure, values in together.items():
         assert backwards[measure][::-1] == pytest.approx(values, rel=1e-5)
-    alone = score(model, examples[4:5], data, Parallel())
+    alone = score(model, examples[4:5], data, Parallel(), Memory())
     assert alone["bits_per_answer"] == pytest.approx(together["bits_per_answer"][4:5], rel=1e-5)
 
 
@@ -68,7 +69,7 @@ def test_answers_are_judged_by_all_aliases(model: PreTrainedModel, data: Prepare
         return torch.tensor([[start, *row, *[pad] * (width - len(row))] for row in ids])
 
     monkeypatch.setattr(model, "generate", generate)
-    scored = score(model, examples, data, Parallel())
+    scored = score(model, examples, data, Parallel(), Memory())
     assert scored["exact_match"] == [1.0, 0.0, 0.0]
     assert scored["f1"] == pytest.approx([1.0, 0.5, 0.0])
 
@@ -85,7 +86,7 @@ def test_greedy_answers_are_the_likeliest_tokens(model: PreTrainedModel, data: P
             break
     answer = data.tokenizer.decode(said, skip_special_tokens=True)
     example = Example(id="1", question=question, answer=answer, answers=(answer,))
-    assert score(model, [example, *data.splits["dev"]], data, Parallel())["exact_match"][0] == 1.0
+    assert score(model, [example, *data.splits["dev"]], data, Parallel(), Memory())["exact_match"][0] == 1.0
 
 
 def test_means_are_named_by_split() -> None:

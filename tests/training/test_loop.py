@@ -10,11 +10,14 @@ import torch
 from raylab.data.prepared import Prepared
 from raylab.errors import Diverged
 from raylab.models.encoder_decoder import build
+from raylab.models.flops import CostModel
 from raylab.recipe import ModelSpec
 from raylab.seeds import Seeds
 from raylab.training import loop
+from raylab.training.batching import MicroBatch, StepBatch, pairs, step_batch
 from raylab.training.checkpoint import Checkpoints
-from raylab.training.loop import MicroBatch, StepBatch, Training, sequence_loss, train
+from raylab.training.loop import Training, sequence_loss, train
+from raylab.training.memory import Memory
 from raylab.training.optimizer import Optimization
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
@@ -29,6 +32,9 @@ def test_the_loss_falls(family: str, data: Prepared) -> None:
     losses = [loss for _, _, loss in tiny.traced(tiny.recipe(pretrain_steps=40, finetune_steps=1, family=family), data).losses]
     assert losses[0] == pytest.approx(math.log(400), rel=0.25)  # random weights guess
     assert sum(losses[35:40]) < 0.8 * sum(losses[:5])
+
+
+COST = CostModel(input_weights=1, target_weights=1, width=1, layers=1)
 
 
 def test_the_loss_is_nats_a_target_token(data: Prepared) -> None:
@@ -83,14 +89,12 @@ def test_a_loss_that_is_no_number_ends_the_run(read_every: int, data: Prepared, 
     )  # fmt: skip
     steps: list[Progress] = []
     with pytest.raises(Diverged, match=f"nan nats a token at step {read_every} of 12"):
-        steps.extend(train(build(ModelSpec(), data.tokenizer, seed=1), training, Parallel(), Checkpoints()))
+        steps.extend(train(build(ModelSpec(), data.tokenizer, seed=1), training, Parallel(), Checkpoints(), Memory()))
 
 
 def one_batch(step: int) -> StepBatch:
     """One row of three tokens, at every step."""
-    ids = torch.tensor([[9, 8, 7]])
-    micro = MicroBatch(input_ids_BT=ids, attention_BT=torch.ones_like(ids), labels_BU=ids)
-    return StepBatch(micro_batches=[micro], corpus_tokens=3, input_tokens=3, target_tokens=3, flops=1.0)
+    return step_batch(pairs([[9, 8]], [[9, 8]], eos=2, pad=0, max_tokens=3), Parallel(), COST, corpus_tokens=3)
 
 
 def test_weights_spoilt_by_the_last_update_are_found_when_scored(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:

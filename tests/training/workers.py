@@ -1,4 +1,4 @@
-"""One of several equal workers, in a process of its own, for tests/training/test_parallel.py."""
+"""One of several equal workers, in a process of its own, for test_parallel.py and test_memory.py."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 
 from raylab.data.prepared import Prepared
+from raylab.errors import OutOfMemory
 from raylab.recipe import Recipe, decode
 from raylab.training import loop
 from raylab.training.parallel import Parallel
@@ -37,3 +38,37 @@ def told_by(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) ->
         "rungs": rungs,
         "numbers": tiny.numbers(trace.result),
     }
+
+
+def limited_worker(rank: int, world: int, data: str, folder: str, recipe: dict[str, Any]) -> None:
+    """Run a recipe with the others where the second worker has memory for one row, then for none, and then another
+    trouble; each writes what it saw to FOLDER/<rank>.json."""
+    torch.set_num_threads(1)
+    loop.READ_EVERY = 1
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
+    parallel, prepared, what = Parallel.current(torch.device("cpu")), Prepared(Path(data)), decode(Recipe, recipe)
+    decoded, held = loop.decode, 3 if rank == 0 else 1
+    rows: list[int] = []
+
+    def narrow(model: Any, batch: Any) -> torch.Tensor:
+        rows.append(len(batch.input_ids_BT))
+        if rows[-1] > held:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return decoded(model, batch)
+
+    loop.decode = narrow
+    trace = tiny.traced(what, prepared, parallel=parallel)
+    told = {"losses": [loss for *_, loss in trace.losses], "rows": rows[-1], "error": "", "other": ""}
+    held = 3 if rank == 0 else 0
+    try:
+        tiny.traced(what, prepared, parallel=parallel)
+    except OutOfMemory as error:
+        told["error"] = str(error)
+    try:
+        with parallel.together():
+            if rank == 1:
+                raise KeyError("lost")
+    except (RuntimeError, KeyError) as error:
+        told["other"] = f"{type(error).__name__}: {error}"
+    Path(folder, f"{rank}.json").write_text(json.dumps(told))
+    dist.destroy_process_group()
