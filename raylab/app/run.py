@@ -8,7 +8,7 @@ from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
 from raylab.app.data_options import add_data_arguments, request_from
-from raylab.errors import Diverged, UserError
+from raylab.errors import Diverged, OutOfMemory, UserError
 from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "run one recipe with one seed, without a search"
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 with scores on dev and test, 1 if the run diverged. Stopped, the same command goes on from its checkpoint."""
+    """Exit 0 with scores on dev and test, 1 if the run diverged or did not fit. Stopped, it goes on from its checkpoint."""
     from raylab.recipe import Recipe, decode
     from raylab.registry import add_plugins
 
@@ -54,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
         result = _run(recipe, args)
     except Diverged as error:
         console().print(f"diverged: {error}")
+        return 1
+    except OutOfMemory as error:
+        console().print(f"out of memory: {error}", markup=False)
         return 1
     if args.json:
         print_json(result)
@@ -79,6 +82,7 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     from raylab.app.preparation import load_prepared, writable
     from raylab.recipe import run_key
     from raylab.seeds import Seeds
+    from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
     from raylab.training.progress import Progress, Result
     from raylab.trial import Execution, device_of, run_recipe
@@ -93,7 +97,7 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
         console().print(f"Warning: {warning}", style="yellow")
     execution = Execution(
         data=data, seeds=seeds, parallel=Parallel(device=device_of(gpus_here())), splits=("dev", "test"),
-        folder=storage / "single" / key, keep_model=args.save,
+        folder=storage / "single" / key, keep_model=args.save, memory=Memory(storage / "memory"),
     )  # fmt: skip
     teller = _Teller()
     for event in run_recipe(recipe, execution):

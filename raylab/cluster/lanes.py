@@ -79,6 +79,7 @@ def lane_loop(config: dict[str, Any]) -> None:
 
     from raylab.data.prepared import Prepared
     from raylab.registry import add_plugins
+    from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
     from raylab.trial import device_of
 
@@ -88,19 +89,21 @@ def lane_loop(config: dict[str, Any]) -> None:
     queue = ray.get_actor(config["queue"], namespace=NAMESPACE)
     parallel = Parallel.current(device_of(config["gpus_per_worker"]))
     data = Prepared(Path(config["data"]))
+    memory = Memory(Path(config["runs"]).parents[1] / "memory")  # beside the studies: what one learned, the next one knows
     while True:
         request = parallel.share(ray.get(queue.take.remote(config["lane"])) if parallel.rank == 0 else None)
         if request == {}:
             return
         if request is not None:
-            _Attempt(config, request, queue, parallel, data).run()
+            _Attempt(config, request, queue, parallel, data, memory).run()
 
 
 class _Attempt:
     """One request being run on this worker."""
 
-    def __init__(self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any) -> None:
+    def __init__(self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any, memory: Any) -> None:
         self.config, self.request, self.queue, self.parallel, self.data = config, request, queue, parallel, data
+        self.memory = memory
         self.key = request["key"]
         self.folder = Path(config["runs"]) / self.key
         self.ticker = _Ticker(config["lane"], request, queue)
@@ -119,20 +122,22 @@ class _Attempt:
             ray.get(self.queue.finish.remote(self.config["lane"], end))
 
     def _execute(self) -> dict[str, Any]:
-        from raylab.errors import Diverged
+        from raylab.errors import Diverged, OutOfMemory
         from raylab.seeds import Seeds
         from raylab.trial import Execution
 
         execution = Execution(
             data=self.data, seeds=Seeds(**self.request["seeds"]), parallel=self.parallel, splits=self.request["splits"],
             rungs=self.request["rungs"], folder=self.folder, checkpoint_every_s=self.config["checkpoint_every_s"],
-            keep_model=self.folder / "model" if self.request["keep_model"] else None,
+            keep_model=self.folder / "model" if self.request["keep_model"] else None, memory=self.memory,
         )  # fmt: skip
         end: dict[str, Any] = {"key": self.key, "state": "finished", "metrics": {}, "scores": {}, "error": None}
         try:
             self._consume(execution, end)
         except Diverged as error:
             end |= {"state": "diverged", "error": str(error)}
+        except OutOfMemory as error:
+            end |= {"state": "failed", "error": f"out_of_memory: {error}"}
         except Exception:  # whatever a recipe raises is its result; the search goes on
             end |= {"state": "failed", "error": traceback.format_exc()}
         used = execution.totals
