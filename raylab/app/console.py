@@ -1,8 +1,11 @@
 """Where commands print: tables for a terminal, the same lines unwrapped for a pipe, JSON for a script."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -73,3 +76,11 @@ def figure(value: Any, digits: int = 2) -> str:
 def print_json(value: Any) -> None:
     """One JSON object as the last line of standard output, for scripts."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def launcher() -> str:
+    """What a person types here for `raylab`: the command, or where it lies if its environment is not activated."""
+    beside = Path(sys.executable).with_name("raylab")
+    if shutil.which("raylab"):
+        return "raylab"
+    return os.path.relpath(beside) if beside.exists() else "python -m raylab"

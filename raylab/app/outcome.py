@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from raylab.app.console import facts, figure, table
+from raylab.app.console import facts, figure, launcher, table
 from raylab.app.opening import Opened
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
@@ -46,9 +46,9 @@ def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, Rende
 def show_next(opened: Opened, out: Console, report: str) -> None:
     """The commands a person may want now."""
     name, where = opened.conduct.study.name, storage_option(opened.placement.folder.parent)
-    lines = [("Report", report), ("MLflow", f"raylab ui{where}")]
+    lines = [("Report", report), ("MLflow", f"{launcher()} ui{where}")]
     if (opened.placement.folder / "winner").is_dir():
-        lines.append(("Export", f"raylab export {name} --to my-model{where}"))
+        lines.append(("Export", f"{launcher()} export {name} --to my-model{where}"))
     out.print()
     for title, told in lines:
         out.print(Text(f"{title:<8}  {told}"), soft_wrap=True)  # paths and commands are for copying

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.text import Text
 
-from raylab.app.console import console, print_json
+from raylab.app.console import console, launcher, print_json
 from raylab.app.display import Display
 from raylab.app.introduction import introduce
 from raylab.app.opening import Opened
@@ -119,7 +119,7 @@ def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:
         show_verdict(study, out)
     elif status == 130:
         where = storage_option(opened.placement.folder.parent)
-        out.print(Text(f"\nInterrupted. Go on with: raylab search --resume {study.name}{where}"), soft_wrap=True)
+        out.print(Text(f"\nInterrupted. Go on with: {launcher()} search --resume {study.name}{where}"), soft_wrap=True)
     else:
         reasons = sorted({run.error.strip().splitlines()[-1] for run in study.runs.values() if run.error})
         out.print(Text(f"\nNothing finished: {'; '.join(reasons) or 'no trial was run'}."))

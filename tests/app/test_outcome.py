@@ -12,6 +12,7 @@ from filelock import FileLock
 from rich.console import Console
 
 from raylab.app import session
+from raylab.app.console import launcher
 from raylab.app.introduction import introduce
 from raylab.app.opening import Opened
 from raylab.app.outcome import plain, show_next, show_verdict, storage_option
@@ -125,8 +126,8 @@ def test_the_object_of_a_study_in_which_nothing_finished(told: ToldStudy, tmp_pa
 def test_the_commands_find_the_study(concluded: ToldStudy, tmp_path: Path) -> None:
     (tmp_path / "told" / "winner").mkdir(parents=True)
     text = _printed(60, show_next, _opened(concluded, tmp_path), ..., "report.html")
-    assert f"raylab ui --storage {tmp_path}\n" in text, "a command is not broken over lines"
-    assert f"raylab export told --to my-model --storage {tmp_path}\n" in text
+    assert f"{launcher()} ui --storage {tmp_path}\n" in text, "a command is not broken over lines"
+    assert f"{launcher()} export told --to my-model --storage {tmp_path}\n" in text
 
 
 def test_without_a_winner_there_is_nothing_to_export(told: ToldStudy, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_the_default_folder_needs_no_option(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (130, "Interrupted. Go on with: raylab search --resume told --storage"),
+        (130, f"Interrupted. Go on with: {launcher()} search --resume told --storage"),
         (1, "Nothing finished: ValueError: bad; no memory."),
     ],
 )
