@@ -46,15 +46,16 @@ class LaneRunner:
     """A raylab.search.study.Runner on lanes. Use it as a context: lanes start on entry and end on exit.
 
     on_change(study, live) is called from a thread of its own whenever something happened, a few times a second.
-    stop(): asked before every new trial; True ends exploration.
+    stop(): asked before every new trial; True ends exploration. start: what starts the lanes.
     """
 
     def __init__(
         self, placement: Placement, data: Path, study: Study, ledger: Ledger, *,
         on_change: Callable[[Study, Live], None] = lambda study, live: None, stop: Callable[[], bool] = lambda: False,
+        start: Callable[[int, LaneConfig, Path], list[Any]] = start_lanes,
     ) -> None:  # fmt: skip
         self.placement, self.data, self.study, self.ledger = placement, data, study, ledger
-        self.on_change, self.stop = on_change, stop
+        self.on_change, self.stop, self._start = on_change, stop, start
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._error: BaseException | None = None
@@ -73,7 +74,7 @@ class LaneRunner:
             queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
         )  # fmt: skip
-        self.lanes = start_lanes(place.lanes, config, place.folder / "lanes")
+        self.lanes = self._start(place.lanes, config, place.folder / "lanes")
         self._pump = threading.Thread(target=self._follow, name="raylab-ledger", daemon=True)
         self._pump.start()
         return self
