@@ -15,6 +15,7 @@ from raylab.stages.finetune import Finetune
 from raylab.training.optimizer import Optimization
 
 BASELINE = "uniform"
+FIRST = (BASELINE, "salient")
 # A full sentence has several times the target tokens of the hidden spans; reading fewer passages makes a trial of
 # either target cost about the same operations, so that the search compares what equal compute buys.
 SENTENCE_BUDGET = 0.4
@@ -55,6 +56,7 @@ def plain(recipe: Recipe) -> Recipe:
 
 
 def starts(setting: Setting) -> list[dict[str, str]]:
-    """Every policy once with its own defaults, the baseline first, so that no policy is judged unseen."""
-    ordered = sorted(setting.policies, key=lambda name: (name != BASELINE, setting.policies.index(name)))
+    """Every policy once with its own defaults, so that none is judged unseen; the baseline and the heuristic of prior
+    work first, so that a short search has them."""
+    ordered = sorted(setting.policies, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     return [{"policy": name} for name in ordered]

@@ -1,7 +1,6 @@
 """Where commands print: tables for a terminal, the same lines unwrapped for a pipe, JSON for a script."""
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -83,4 +82,6 @@ def launcher() -> str:
     beside = Path(sys.executable).with_name("raylab")
     if shutil.which("raylab"):
         return "raylab"
-    return os.path.relpath(beside) if beside.exists() else "python -m raylab"
+    if not beside.exists():
+        return "python -m raylab"
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
