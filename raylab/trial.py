@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from raylab.training.context import Context
 from raylab.training.evaluation import means, score
 from raylab.training.memory import Memory, told
 from raylab.training.parallel import Parallel
-from raylab.training.progress import Progress, Result, Rung
+from raylab.training.progress import Notice, Progress, Result, Rung
 
 PROBE_STEPS = 0.4  # of the finetuning's steps, in the short finetuning that judges a rung
 PROBE_QUESTIONS = 256  # of dev, at a rung
@@ -69,7 +69,8 @@ class Execution:
     """How a recipe is run this time: on which data and seeds, scored on which splits, judged at which rungs on the
     way, with its checkpoints in `folder` (None: none) and its final model saved to `keep_model` (None: dropped).
     `memory` knows how many rows fit. `totals` is filled as the run goes, so that a run that ends badly still says what
-    it used."""
+    it used. `alive` is called now and then where no step is yielded for long, for whoever watches that a run does not
+    hang."""
 
     data: Prepared
     seeds: Seeds
@@ -81,10 +82,15 @@ class Execution:
     checkpoint_every_s: float = 30.0
     memory: Memory = field(default_factory=Memory)
     totals: Totals = field(default_factory=Totals)
+    alive: Callable[[], None] = lambda: None
 
 
-def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Rung | Result, None, None]:
-    """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, one Result last.
+Event = Progress | Rung | Notice | Result
+
+
+def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Event, None, None]:
+    """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, a Notice for what
+    a person should know, one Result last.
 
     A stopped run goes on from its newest checkpoint. Raises Diverged and OutOfMemory; closing the generator stops the
     run.
@@ -93,7 +99,7 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Progress | Run
         yield from _run(recipe, execution)
 
 
-def _run(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung | Result]:
+def _run(recipe: Recipe, execution: Execution) -> Iterator[Event]:
     totals = execution.totals
     checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain)
     totals.restore(checkpoints.restored_totals or {})
@@ -107,9 +113,10 @@ def _run(recipe: Recipe, execution: Execution) -> Iterator[Progress | Rung | Res
         for progress in stage.run(model, replace(context, stage=name)):
             totals.add(progress)
             yield replace(progress, position=totals.steps)
+            yield from (Notice(text=text) for text in checkpoints.notices())
             if stage is not recipe.finetune and (fraction := _rung_passed(progress, execution.rungs)):
                 with _timed(totals, "rungs"):
-                    metrics = _probe(model, recipe.finetune, context)
+                    metrics = _probe(model, recipe.finetune, context, execution.alive)
                 yield Rung(fraction=fraction, metrics=metrics)
     yield _finish(model, execution)
 
@@ -127,21 +134,22 @@ def _rung_passed(progress: Progress, rungs: Sequence[float]) -> float | None:
     return reached[0] if reached else None
 
 
-def _probe(model: PreTrainedModel, finetune: Stage, context: Context) -> dict[str, float]:
+def _probe(model: PreTrainedModel, finetune: Stage, context: Context, alive: Callable[[], None]) -> dict[str, float]:
     """The dev score of a copy after a short finetuning; the run itself is left as it was."""
     twin = copy.deepcopy(model)
     short = replace(finetune, steps=max(1, round(PROBE_STEPS * finetune.steps)))  # type: ignore[type-var, attr-defined]
     for _ in short.run(twin, replace(context, checkpoints=Checkpoints(), stage="probe")):
-        pass
+        alive()
     questions = context.data.splits["dev"][:PROBE_QUESTIONS]
-    return means(score(twin, questions, context.data, context.parallel, context.memory), "dev")
+    return means(score(twin, questions, context.data, context.parallel, context.memory, alive), "dev")
 
 
 def _finish(model: PreTrainedModel, execution: Execution) -> Result:
     scores, metrics = {}, {}
     with _timed(execution.totals, "evaluation"):
         for split in execution.splits:
-            scores[split] = score(model, execution.data.splits[split], execution.data, execution.parallel, execution.memory)
+            questions = execution.data.splits[split]
+            scores[split] = score(model, questions, execution.data, execution.parallel, execution.memory, execution.alive)
             metrics.update(means(scores[split], split))
     if execution.keep_model is not None and execution.parallel.rank == 0:
         model.save_pretrained(execution.keep_model)

@@ -84,7 +84,7 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     from raylab.seeds import Seeds
     from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
-    from raylab.training.progress import Progress, Result
+    from raylab.training.progress import Notice, Progress, Result
     from raylab.trial import Execution, device_of, run_recipe
 
     torch.set_num_threads(args.threads)
@@ -103,6 +103,8 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     for event in run_recipe(recipe, execution):
         if isinstance(event, Progress):
             teller(event)
+        elif isinstance(event, Notice):
+            console().print(f"Note: {event.text}", markup=False)
         elif isinstance(event, Result):
             return _tell(event, {"key": key, "dataset": task.name, "source": task.source, "fingerprint": data.fingerprint})
     raise AssertionError("a run ends in its result")

@@ -3,10 +3,16 @@
 Starting a worker group costs seconds; a run on a warm one costs nothing beyond its steps. Rank 0 of a lane takes a
 request from the queue and shares it; all ranks run it; rank 0 reports. A recipe that raises ends its run, not its lane;
 a lost worker restarts the group, which takes its unfinished run up again from its checkpoint.
+
+Who watches whom: Ray Train sees a worker die and ends its group; the lane's keeper then starts another. Ray restarts
+the keeper. The queue notices a lane that tells nothing of its run (see LaneRunner, which kills it).
 """
 
+import contextlib
+import itertools
 import json
 import os
+import socket
 import time
 import traceback
 from dataclasses import asdict, dataclass
@@ -15,7 +21,9 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.exceptions import RayError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 
 from raylab.cluster.queue import Queue
 from raylab.cluster.trial import NAMESPACE
@@ -38,14 +46,19 @@ class LaneConfig:
     checkpoint_every_s: float = 30.0
 
 
-def start_queue(name: str, ended: dict[str, dict[str, Any]]) -> Any:
+class LaneLostError(RuntimeError):
+    """A lane's workers are lost time after time before they take up a run: it cannot stand here."""
+
+
+def start_queue(name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int]) -> Any:
     """The queue's actor. It takes no CPU; its many waiting calls are coroutines."""
-    return ray.remote(num_cpus=0, max_concurrency=10_000)(Queue).options(name=name, namespace=NAMESPACE).remote(ended)
+    return ray.remote(num_cpus=0, max_concurrency=10_000)(Queue).options(name=name, namespace=NAMESPACE).remote(ended, lost)
 
 
 def start_lanes(count: int, config: LaneConfig, storage: Path) -> list[Any]:
-    """Start `count` lanes; each returned reference is ready when its lane has ended, with an error if it could not run."""
-    keeper = ray.remote(num_cpus=0, max_concurrency=count)(_Keeper).remote(config, str(storage))
+    """Start `count` lanes; each returned reference is ready when its lane has ended, with a LaneLostError if it cannot run."""
+    lasting = {"max_restarts": -1, "max_task_retries": -1}
+    keeper = ray.remote(num_cpus=0, max_concurrency=count, **lasting)(_Keeper).remote(config, str(storage))
     return [keeper.keep.remote(index) for index in range(count)]
 
 
@@ -55,22 +68,56 @@ class _Keeper:
 
     def __init__(self, config: LaneConfig, storage: str) -> None:
         self.config, self.storage = config, storage
+        self.starts = itertools.count()
 
     def keep(self, index: int) -> None:
-        """Run lane `index` until the queue closes. A lost worker restarts its group, without limit."""
+        """Run lane `index` until the queue closes, with new workers whenever they are lost."""
+        queue = ray.get_actor(self.config.queue, namespace=NAMESPACE)
+        while True:
+            try:
+                self._trainer(index).fit()
+                return
+            except (TrainingFailedError, RayError) as error:
+                reason = loss_reason(error)
+            if not ray.get(queue.lost.remote(index, reason)):
+                raise LaneLostError(f"lane {index} was lost again and again before it took up a run; the last time: {reason}")
+
+    def _trainer(self, index: int) -> TorchTrainer:
+        """A worker group of its own for every start: what ended the last one may have been Ray Train's controller."""
         config, cuda = self.config, self.config.gpus_per_worker > 0
         resources = {"CPU": 1.0, **({"GPU": config.gpus_per_worker} if cuda else {})}
-        TorchTrainer(
+        return TorchTrainer(
             lane_loop,
             train_loop_config={"lane": index, **asdict(config)},
             torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
             scaling_config=ray.train.ScalingConfig(num_workers=config.workers, use_gpu=cuda, resources_per_worker=resources),
             run_config=ray.train.RunConfig(
-                name=f"lane{index}-{os.getpid()}",
+                name=f"lane{index}-{os.getpid()}-{next(self.starts)}",
                 storage_path=self.storage,
-                failure_config=ray.train.FailureConfig(max_failures=-1),
+                failure_config=ray.train.FailureConfig(max_failures=0),
             ),
-        ).fit()
+        )
+
+
+def loss_reason(error: BaseException) -> str:
+    """What ended a worker group, in one line: of several workers' errors that of the lowest rank."""
+    who = ""
+    while (cause := _cause(error)) is not None:
+        if isinstance(error, WorkerGroupError):
+            who = f"worker {min(error.worker_failures)}: "
+        error = cause
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = next((line for line in lines if "Worker exit type" in line), lines[-1] if lines else "")  # of a dead actor's many
+    return f"{who}{type(error).__name__}: {told[:200]}"
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What Ray Train wraps in this error, if it is one of its wrappers."""
+    if isinstance(error, WorkerGroupError):
+        return error.worker_failures[min(error.worker_failures)]
+    if isinstance(error, ControllerError):
+        return error.controller_failure
+    return getattr(error, "health_check_failure", None)
 
 
 def lane_loop(config: dict[str, Any]) -> None:
@@ -90,6 +137,8 @@ def lane_loop(config: dict[str, Any]) -> None:
     parallel = Parallel.current(device_of(config["gpus_per_worker"]))
     data = Prepared(Path(config["data"]))
     memory = Memory(Path(config["runs"]).parents[1] / "memory")  # beside the studies: what one learned, the next one knows
+    here = ray.get_runtime_context().current_actor
+    ray.get(queue.join.remote(config["lane"], parallel.rank, socket.gethostname(), os.getpid(), here))
     while True:
         request = parallel.share(ray.get(queue.take.remote(config["lane"])) if parallel.rank == 0 else None)
         if request == {}:
@@ -106,20 +155,34 @@ class _Attempt:
         self.memory = memory
         self.key = request["key"]
         self.folder = Path(config["runs"]) / self.key
-        self.ticker = _Ticker(config["lane"], request, queue)
+        self.ticker = _Ticker(config["lane"], request, queue, parallel.rank)
 
     def run(self) -> None:
         """Run to an end, and report it; an end that is on disk already is only reported again."""
         end_file = self.folder / END_FILE
         known = self.parallel.share(json.loads(end_file.read_text()) if self.parallel.rank == 0 and end_file.exists() else None)
-        end = known or self._execute()
+        end = known or self._agreed(self._execute())
         if self.parallel.rank == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = end_file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(end))
-            temporary.rename(end_file)
+            with contextlib.suppress(OSError):  # a full disk: should the lane be lost in this moment, the run is run again
+                self._write(end, end_file)
             self.ticker.flush()
             ray.get(self.queue.finish.remote(self.config["lane"], end))
+
+    def _write(self, end: dict[str, Any], file: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(end))
+        temporary.rename(file)
+
+    def _agreed(self, end: dict[str, Any]) -> dict[str, Any]:
+        """How the run ended for all workers. Raises, which starts the lane anew, if they can't go on together."""
+        rank, world = self.parallel.rank, self.parallel.world
+        if world == 1:
+            return end
+        met = ray.get(self.queue.meet.remote(self.config["lane"], self.request["attempt"], rank, world, end))
+        if met is None:
+            raise LaneLostError(f"worker {rank} raised alone, and can't go on with the others")
+        return met
 
     def _execute(self) -> dict[str, Any]:
         from raylab.errors import Diverged, OutOfMemory
@@ -130,6 +193,7 @@ class _Attempt:
             data=self.data, seeds=Seeds(**self.request["seeds"]), parallel=self.parallel, splits=self.request["splits"],
             rungs=self.request["rungs"], folder=self.folder, checkpoint_every_s=self.config["checkpoint_every_s"],
             keep_model=self.folder / "model" if self.request["keep_model"] else None, memory=self.memory,
+            alive=self.ticker.alive,
         )  # fmt: skip
         end: dict[str, Any] = {"key": self.key, "state": "finished", "metrics": {}, "scores": {}, "error": None}
         try:
@@ -145,7 +209,7 @@ class _Attempt:
 
     def _consume(self, execution: Any, end: dict[str, Any]) -> None:
         from raylab.recipe import Recipe, decode
-        from raylab.training.progress import Progress, Rung
+        from raylab.training.progress import Notice, Progress, Rung
         from raylab.trial import run_recipe
 
         events = run_recipe(decode(Recipe, self.request["recipe"]), execution)
@@ -157,6 +221,8 @@ class _Attempt:
                 if not self._may_go_on(event):
                     events.close()
                     end["state"] = "pruned"
+            elif isinstance(event, Notice):
+                self.ticker.notice(event.text)
             else:
                 end |= {"metrics": dict(event.metrics), "scores": event.scores}
 
@@ -168,10 +234,10 @@ class _Attempt:
 
 
 class _Ticker:
-    """Tells the queue how far a run is, without waiting for it."""
+    """Tells the queue how far a run is, without waiting for it. Only rank 0's words are heard."""
 
-    def __init__(self, lane: int, request: dict[str, Any], queue: Any) -> None:
-        self.lane, self.queue = lane, queue
+    def __init__(self, lane: int, request: dict[str, Any], queue: Any, rank: int) -> None:
+        self.lane, self.queue, self.request, self.speaks = lane, queue, request, rank == 0
         self.live: dict[str, Any] = {"key": request["key"], "label": request["label"], "role": request["role"]}
         self.points: list[dict[str, Any]] = []
         self.tokens = 0
@@ -179,17 +245,33 @@ class _Ticker:
 
     def progress(self, step: Any) -> None:
         """Take in one step; every half second the queue hears of it."""
+        if "position" not in self.live:
+            self._first(step.position - 1)
         kind = step.stage.split("-", 1)[-1]
         self.tokens += step.input_tokens + step.target_tokens
-        self.live |= {"stage": kind, "step": step.step, "steps": step.steps}
+        self.live |= {"stage": kind, "step": step.step, "steps": step.steps, "position": step.position}
         if step.loss is not None:
             point = {"step": step.position, "time": round(time.time(), 3), f"{kind}_loss": round(step.loss, 5)}
             self.points.append({**point, "learning_rate": step.learning_rate})
+        self.alive()
+
+    def _first(self, behind: int) -> None:
+        if self.speaks and (behind or self.request["attempt"] > 1):
+            self.queue.restored.remote(self.request["key"], self.request["attempt"], behind)
+
+    def alive(self) -> None:
+        """The run goes on, though perhaps without a step: it is being scored."""
         if time.monotonic() - self.last >= TICK_S:
             self.flush()
+
+    def notice(self, text: str) -> None:
+        """Something a person should know of the run."""
+        if self.speaks:
+            self.queue.notice.remote(self.request["key"], text)
 
     def flush(self) -> None:
         """Send what there is."""
         elapsed = time.monotonic() - self.last
-        self.queue.tick.remote(self.lane, {**self.live, "tokens_per_s": self.tokens / max(elapsed, 1e-9)}, self.points)
+        if self.speaks:
+            self.queue.tick.remote(self.lane, {**self.live, "tokens_per_s": self.tokens / max(elapsed, 1e-9)}, self.points)
         self.points, self.tokens, self.last = [], 0, time.monotonic()

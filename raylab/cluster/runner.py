@@ -12,22 +12,24 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from raylab.cluster.lanes import LaneConfig, start_lanes, start_queue
+from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import Sampler
-from raylab.cluster.trial import NAMESPACE, OBJECTIVE, PERCENT, QUEUE, Trial
+from raylab.cluster.scheduler import scheduler
+from raylab.cluster.trial import NAMESPACE, OBJECTIVE, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.search.ledger import ENDED, Ledger, Study
-from raylab.search.study import RUNGS, Conduct, Request
+from raylab.search.study import Conduct, Request
 
 POLL_S = 0.2
-REDUCTION = 4  # ASHA keeps one trial in four at a rung
+HANG_AFTER_S = 300.0  # a lane that tells nothing of its run for so long is taken to hang: loading a model can take minutes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """Where and on how much a study runs; none of it decides a number. storage: where the study's folder lies."""
+    """Where and on how much a study runs; none of it decides a number. storage: where the study's folder lies.
+    hang_after_s: a lane's workers are killed when they tell nothing of their run for so long."""
 
     folder: Path
     lanes: int
@@ -37,6 +39,7 @@ class Placement:
     plugins: tuple[str, ...] = ()
     log_level: str = "error"
     checkpoint_every_s: float = 30.0
+    hang_after_s: float = HANG_AFTER_S
 
 
 Live = dict[int, dict[str, Any]]
@@ -69,7 +72,7 @@ class LaneRunner:
                 logging_level=place.log_level.upper(), **({} if place.address else _this_machine(place)),
             )  # fmt: skip
         self.queue_name = f"{QUEUE}-{self.study.name}"
-        self.queue = start_queue(self.queue_name, _ended(self.study))
+        self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study))
         config = LaneConfig(
             queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
@@ -95,11 +98,11 @@ class LaneRunner:
             tune.with_resources(Trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
             tune_config=tune.TuneConfig(
                 metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=sampler,
-                scheduler=_scheduler(conduct.settings.scheduler), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
+                scheduler=scheduler(conduct), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 storage_path=str(self.placement.folder / "tune"), name=f"explore-{int(time.time())}", verbose=0,
-                failure_config=tune.FailureConfig(max_failures=0),
+                failure_config=tune.FailureConfig(max_failures=ATTEMPTS),  # of a trial's own process, which only waits
             ),
         ).fit()  # fmt: skip
         asked = [run.key for run in self.study.of_role("explore")]
@@ -150,6 +153,8 @@ class LaneRunner:
             if event["event"] == "end":
                 self._tidy(event["key"])
         self.on_change(self.study, live)
+        for worker in ray.get(self.queue.hanging.remote(self.placement.hang_after_s), timeout=60):
+            ray.kill(worker)
         ended, _ = ray.wait(self.lanes, num_returns=len(self.lanes), timeout=0)
         if ended and not self._closing.is_set():
             ray.get(ended)  # a lane that could not be started says why
@@ -184,7 +189,6 @@ def _ended(study: Study) -> dict[str, dict[str, Any]]:
     return {run.key: {"event": "end", "key": run.key, "state": run.state, "metrics": run.metrics} for run in over}
 
 
-def _scheduler(name: str) -> TrialScheduler:
-    if name == "none":
-        return FIFOScheduler()
-    return ASHAScheduler(time_attr=PERCENT, max_t=100, grace_period=round(100 * RUNGS[0]), reduction_factor=REDUCTION)
+def _lost(study: Study) -> dict[str, int]:
+    """How many attempts of every run that is not over were lost."""
+    return {run.key: len(run.losses) for run in study.runs.values() if run.losses and run.state not in ENDED}

@@ -4,7 +4,11 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
 
     study    name, settings, data, environment           the first line
     run      key, role, replicate, trial, recipe, values  a run was asked for
-    start    key                                          a lane took it up (again)
+    worker   lane, rank, host, pid                        a lane's worker is up
+    start    key, lane, attempt                           a lane took it up (again)
+    restored key, attempt, position                       training went on behind so many steps of the run
+    lost     key, lane, attempt, position, reason         the lane was lost; position: steps done when last heard of
+    notice   key, text                                    something to know of a run that goes on, e.g. no checkpoint
     curve    key, points=[{step, time, loss, ...}]        what training printed, several points a line
     rung     key, fraction, metrics                       a score on the way
     end      key, state, metrics, scores, seconds, error  the run is over, in a true state
@@ -37,7 +41,8 @@ class Run:
     role: explore, confirm (the winner on fresh seeds) or baseline (what it is compared with). trial: the number of
     the trial that asked for it first. recipe: JSON form. values: what the space drew, by name. metrics: the last
     known, e.g. dev_bits_per_answer, dev_exact_match, dev_f1, test_*, tokens, target_tokens, flops. scores: by split
-    and measure, one number a question, in the order of the split. seconds: by part, and `total`.
+    and measure, one number a question, in the order of the split. seconds: by part, and `total`. losses: the `lost`
+    events of its attempts. notices: what there was to know on the way.
     """
 
     key: str
@@ -57,6 +62,8 @@ class Run:
     scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    losses: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -134,6 +141,10 @@ def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
         run.rungs = [r for r in run.rungs if r["fraction"] != event["fraction"]]  # a resumed run may pass it again
         run.rungs.append({"fraction": event["fraction"], "metrics": event["metrics"], "time": event["time"]})
         run.metrics.update(event["metrics"])
+    elif kind == "lost":
+        run.losses.append({name: event[name] for name in ("time", "lane", "attempt", "position", "reason")})
+    elif kind == "notice":
+        run.notices.append(event["text"])
     elif kind == "end":
         run.state, run.ended, run.error = event["state"], event["time"], event.get("error")
         run.metrics.update(event.get("metrics", {}))

@@ -5,6 +5,9 @@
 They are numbered as they are written, for steps begin anew with each stage. A checkpoint holds weights, optimizer
 state, the stage and the step. There is no random state and no data position to hold: both follow from the run's seeds
 and the step.
+
+A checkpoint that cannot be written, for a full disk for one, is left out: a run that goes on is worth more than one
+that could have been resumed.
 """
 
 import json
@@ -34,6 +37,8 @@ class Checkpoints:
         self.totals = totals
         self._saved_at = time.monotonic()
         self._found = self._newest() if folder else None
+        self._reasons: list[str] = []  # why checkpoints were left out, each once
+        self._untold: list[str] = []
 
     @property
     def stage(self) -> str | None:
@@ -59,22 +64,38 @@ class Checkpoints:
         return self.folder is not None and time.monotonic() - self._saved_at >= self.every_s
 
     def save(self, stage: str, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Write a checkpoint whole or not at all, and drop all but the last two."""
+        """Write a checkpoint whole, and drop all but the last two; or leave no trace of it but a notice."""
         assert self.folder is not None
         order = 1 + max((_number(p) for p in self.folder.glob("step_*")), default=0)
         target = self.folder / f"step_{order:06d}"
         temporary = self.folder / f".{target.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        save_file(_weights(model), temporary / "model.safetensors")
-        save_file(_optimizer_state(model, optimizer), temporary / "optimizer.safetensors")
-        sizes = {f.name: f.stat().st_size for f in temporary.iterdir()}
-        manifest = {"stage": stage, "step": step, "sizes": sizes, "totals": self.totals()}
-        (temporary / "manifest.json").write_text(json.dumps(manifest))
-        temporary.rename(target)
+        try:
+            self._write(temporary, {"stage": stage, "step": step}, model, optimizer)
+            temporary.rename(target)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            self._leave_out(f"no checkpoint could be written: {error}")
         for old in sorted(self.folder.glob("step_*"))[:-KEEP]:
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         self._saved_at = time.monotonic()
+
+    def _write(self, folder: Path, place: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        save_file(_weights(model), folder / "model.safetensors")
+        save_file(_optimizer_state(model, optimizer), folder / "optimizer.safetensors")
+        sizes = {f.name: f.stat().st_size for f in folder.iterdir()}
+        (folder / "manifest.json").write_text(json.dumps({**place, "sizes": sizes, "totals": self.totals()}))
+
+    def _leave_out(self, reason: str) -> None:
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+            self._untold.append(reason)
+
+    def notices(self) -> list[str]:
+        """Why checkpoints were left out since the last call: a reason is told once."""
+        untold, self._untold = self._untold, []
+        return untold
 
     def clear(self) -> None:
         """Delete every checkpoint of the run."""

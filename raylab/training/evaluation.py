@@ -1,7 +1,7 @@
 """Scores of a finetuned model on questions: bits per answer, exact match and F1, one number a question."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -23,9 +23,11 @@ BATCH = 64
 
 
 def score(
-    model: PreTrainedModel, examples: Sequence[Example], data: Prepared, parallel: Parallel, memory: Memory
-) -> dict[str, list[float]]:
-    """One number a question for every measure, in the order of `examples`, on every worker.
+    model: PreTrainedModel, examples: Sequence[Example], data: Prepared, parallel: Parallel, memory: Memory,
+    alive: Callable[[], None] = lambda: None,
+) -> dict[str, list[float]]:  # fmt: skip
+    """One number a question for every measure, in the order of `examples`, on every worker. `alive` is called between
+    batches.
 
     bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in
     float32: it does not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases.
@@ -35,7 +37,7 @@ def score(
     model.eval()
     mine = examples[parallel.shard(len(examples))]
     with parallel.together():
-        rows = _score_all(model, mine, data, memory.of(model, "answering", parallel.device))
+        rows = _score_all(model, mine, data, memory.of(model, "answering", parallel.device), alive)
     gathered = parallel.gather(rows, len(examples))
     if not np.isfinite(gathered).all():
         raise Diverged("the scores of the finetuned model are no numbers: its weights are not finite")
@@ -47,7 +49,9 @@ def means(scores: dict[str, list[float]], split: str) -> dict[str, float]:
     return {f"{split}_{measure}": float(np.mean(values)) for measure, values in scores.items()}
 
 
-def _score_all(model: PreTrainedModel, examples: Sequence[Example], data: Prepared, fit: Fit) -> list[tuple[float, ...]]:
+def _score_all(
+    model: PreTrainedModel, examples: Sequence[Example], data: Prepared, fit: Fit, alive: Callable[[], None]
+) -> list[tuple[float, ...]]:
     """A row of numbers for each example, computed on as many of about one length as fit, and BATCH at most."""
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].question))
     rows: dict[int, tuple[float, ...]] = {}
@@ -58,6 +62,7 @@ def _score_all(model: PreTrainedModel, examples: Sequence[Example], data: Prepar
 
     while len(rows) < len(examples):
         rows |= fit.attempt(next_rows, wanted=BATCH, width=1)
+        alive()
     return [rows[i] for i in range(len(examples))]
 
 

@@ -35,6 +35,13 @@ class Rung:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """Something a person should know of a run that goes on all the same."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """The end of a run. metrics: as in raylab.search.ledger.Run. scores: by split and measure, one number a question."""
 

@@ -28,8 +28,29 @@ def _short_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.05)
 
 
+class Clock:
+    """The queue's clock, moved by hand."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
 def request(key: str, trial: int = 0) -> dict[str, Any]:
     return {"key": key, "role": "explore", "replicate": 0, "trial": trial, "recipe": {}, "values": {}, "label": key}
+
+
+def taken(key: str, attempt: int = 1, trial: int = 0) -> dict[str, Any]:
+    """The request as a lane gets it."""
+    return {**request(key, trial), "attempt": attempt}
 
 
 def end(key: str, state: str = "finished") -> dict[str, Any]:
@@ -57,7 +78,7 @@ async def at_a_rung(queue: Queue, key: str = "a", lane: int = 0) -> "asyncio.Tas
 async def test_a_run_from_request_to_end() -> None:
     queue = Queue({})
     token = await queue.submit(request("a"))
-    assert await queue.take(0) == request("a")
+    assert await queue.take(0) == taken("a")
     await queue.tick(0, {"key": "a", "step": 3}, [{"step": 3, "loss": 1.0}])
     events, live = await queue.poll()
     assert [e["event"] for e in events] == ["run", "start", "curve"]
@@ -87,8 +108,8 @@ async def test_a_waiting_lane_is_woken() -> None:
     lanes = [asyncio.create_task(queue.take(lane)) for lane in range(2)]
     await settle()
     await queue.submit(request("a"))
-    taken = await asyncio.gather(*lanes)
-    assert sorted(taken, key=str) == sorted([request("a"), None], key=str)  # one has it, one is told to wait on
+    given = await asyncio.gather(*lanes)
+    assert sorted(given, key=str) == sorted([taken("a"), None], key=str)  # one has it, one is told to wait on
 
 
 @in_a_loop
@@ -212,11 +233,143 @@ async def test_a_lost_lane_takes_its_run_again() -> None:
     queue = Queue({})
     await queue.submit(request("a"))
     await queue.submit(request("b"))
-    assert await queue.take(0) == request("a")
-    assert await queue.take(0) == request("a")  # it asks while it should be running: it was lost
-    assert await queue.take(1) == request("b")
-    starts = [(e["key"], e["attempt"]) for e in (await queue.poll())[0] if e["event"] == "start"]
-    assert starts == [("a", 1), ("a", 2), ("b", 1)]
+    assert await queue.take(0) == taken("a")
+    await queue.tick(0, {"key": "a", "position": 7}, [])
+    assert await queue.lost(0, "worker 0: killed")
+    assert await queue.take(0) == taken("a", attempt=2)
+    assert await queue.take(1) == taken("b")
+    events = (await queue.poll())[0]
+    assert [(e["key"], e["attempt"]) for e in events if e["event"] == "start"] == [("a", 1), ("a", 2), ("b", 1)]
+    lost = {"key": "a", "lane": 0, "attempt": 1, "position": 7, "reason": "worker 0: killed"}
+    assert [e for e in events if e["event"] == "lost"] == [{"event": "lost", **lost}]
+
+
+@in_a_loop
+async def test_a_lane_that_asks_while_it_should_be_running_was_lost() -> None:
+    """Its keeper was lost with it, and could not say so."""
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.take(0)
+    assert await queue.take(0) == taken("a", attempt=2)
+    assert await told(queue) == ["run", "start", "lost", "start"]
+
+
+@in_a_loop
+async def test_an_idle_lane_that_is_lost_loses_no_run() -> None:
+    queue = Queue({})
+    await queue.take(0)
+    assert await queue.lost(0, "killed")
+    assert await told(queue) == []
+
+
+@in_a_loop
+async def test_a_lane_that_never_asks_for_a_run_is_not_started_for_ever() -> None:
+    queue = Queue({})
+    assert [await queue.lost(0, "no such folder") for _ in range(ATTEMPTS)] == [True, True, False]
+    assert await queue.lost(1, "killed"), "another lane"
+    await queue.take(0)
+    assert await queue.lost(0, "killed"), "it stood in between"
+
+
+@in_a_loop
+async def test_attempts_lost_before_a_resume_count() -> None:
+    queue = Queue({}, {"a": ATTEMPTS - 1})
+    await queue.submit(request("a"))
+    assert await queue.take(0) == taken("a", attempt=ATTEMPTS)
+    await queue.lost(0, "killed")
+    assert await told(queue) == ["run", "start", "lost", "end"]
+
+
+@in_a_loop
+async def test_who_lost_its_own_process_asks_again_and_is_not_cached() -> None:
+    queue = Queue({})
+    for _ in range(2):
+        await queue.submit(request("a", trial=4))
+    await queue.submit(request("a", trial=5))
+    assert await told(queue) == ["run", "cached"]
+
+
+@in_a_loop
+async def test_a_lane_that_tells_nothing_hangs(clock: Clock) -> None:
+    queue = Queue({})
+    for rank in range(2):
+        await queue.join(0, rank, "here", 100 + rank, f"worker {rank}")
+    await queue.submit(request("a"))
+    await queue.take(0)
+    clock.now += 9
+    assert await queue.hanging(10) == []
+    await queue.tick(0, {"key": "a", "position": 3}, [])
+    clock.now += 9
+    assert await queue.hanging(10) == []
+    clock.now += 2
+    assert await queue.hanging(10) == ["worker 0", "worker 1"]
+    assert await queue.hanging(10) == [], "once"
+    await queue.lost(0, "killed")
+    lost = next(e for e in (await queue.poll())[0] if e["event"] == "lost")
+    assert lost["reason"] == "it hung: its workers told nothing for 11 s and were killed"
+
+
+@in_a_loop
+async def test_a_lane_that_has_nothing_to_tell_does_not_hang(clock: Clock) -> None:
+    """It is idle, waits for a decision at a rung, or is being started anew."""
+    queue = Queue({})
+    token = await queue.submit(request("a"))
+    await queue.take(0)
+    waiting = await at_a_rung(queue)
+    clock.now += 100
+    assert await queue.hanging(10) == []
+    await queue.allow("a", token)
+    assert await waiting
+    assert await queue.hanging(10) == []
+    await queue.lost(0, "killed")
+    clock.now += 100
+    assert await queue.hanging(10) == []
+    await queue.take(0)
+    await queue.finish(0, end("a"))
+    clock.now += 100
+    assert await queue.hanging(10) == []
+
+
+@in_a_loop
+async def test_workers_meet_at_the_end_of_a_run() -> None:
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.take(0)
+    first = asyncio.create_task(queue.meet(0, 1, 0, 2, end("a")))
+    await settle()
+    assert not first.done()
+    failed = {**end("a", "failed"), "error": "ValueError: one rank alone"}
+    assert await queue.meet(0, 1, 1, 2, failed) == failed
+    assert await first == failed, "what one raised ends the run for all"
+    assert await told(queue) == ["run", "start"], "rank 0 reports it"
+
+
+@in_a_loop
+async def test_a_worker_that_raised_alone_ends_the_run_and_starts_the_lane_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.take(0)
+    failed = {**end("a", "failed"), "error": "ValueError: the others wait"}
+    assert await queue.meet(0, 1, 1, 2, failed) is None
+    assert await queue.lost(0, "raised alone")
+    assert await told(queue) == ["run", "start", "end"], "the recipe's own error costs no second attempt"
+
+
+@in_a_loop
+async def test_a_worker_that_raised_for_a_lost_one_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    queue = Queue({})
+    await queue.submit(request("a"))
+    await queue.take(0)
+    broken = {**end("a", "failed"), "error": "RuntimeError: connection closed by peer"}
+    meeting = asyncio.create_task(queue.meet(0, 1, 0, 2, broken))
+    await settle()
+    await queue.lost(0, "worker 1: killed")
+    assert await queue.take(0) == taken("a", attempt=2)
+    assert await meeting is None
+    assert await queue.meet(0, 1, 0, 2, broken) is None, "an attempt that is over"
+    assert await told(queue) == ["run", "start", "lost", "start"]
 
 
 @in_a_loop
@@ -239,12 +392,14 @@ async def test_a_recipe_that_takes_its_lane_down_every_time_fails() -> None:
     queue = Queue({})
     token = await queue.submit(request("a"))
     await queue.submit(request("b"))
-    for _ in range(ATTEMPTS):
-        assert await queue.take(0) == request("a")
-    assert await queue.take(0) is None
+    for attempt in range(1, ATTEMPTS + 1):
+        assert await queue.take(0) == taken("a", attempt)
+        assert await queue.lost(0, "worker 0: killed")
     event = await queue.progress("a", token)
-    assert event["state"] == "failed" and event["error"].startswith("infrastructure: the lane was lost 3 times")
-    assert await queue.take(0) == request("b")  # the lane lives
+    assert event["state"] == "failed"
+    assert event["error"].startswith("infrastructure: the lane was lost 3 times")
+    assert event["error"].endswith("worker 0: killed")
+    assert await queue.take(0) == taken("b")  # the lane lives
 
 
 @in_a_loop
@@ -271,7 +426,7 @@ async def test_a_closed_queue_ends_idle_lanes_after_what_is_due() -> None:
     queue = Queue({})
     await queue.submit(request("a"))
     await queue.close()
-    assert await queue.take(0) == request("a")
+    assert await queue.take(0) == taken("a")
     assert await queue.take(1) == {}
 
 
