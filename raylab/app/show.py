@@ -48,7 +48,7 @@ def _find(storage: Path, name: str) -> Study | Run:
 
 def _details(item: Study | Run) -> dict[str, Any]:
     if isinstance(item, Run):
-        kept = ("key", "role", "replicate", "trial", "state", "recipe", "metrics", "seconds", "error")
+        kept = ("key", "role", "replicate", "trial", "state", "recipe", "metrics", "seconds", "error", "losses", "notices")
         return {"label": run_label(item), **{name: getattr(item, name) for name in kept}}
     return {
         **overview(item),
@@ -60,6 +60,8 @@ def _details(item: Study | Run) -> dict[str, Any]:
         "failures": [
             {"key": run.key, "label": run_label(run), "state": run.state, "reason": _reason(run)} for run in _failures(item)
         ],
+        "losses": [{"key": run.key, **loss} for run, loss in _losses(item)],
+        "notices": [{"key": run.key, "text": text} for run in item.runs.values() for text in run.notices],
     }
 
 
@@ -71,6 +73,11 @@ def _top(study: Study) -> list[Run]:
 
 def _failures(study: Study) -> list[Run]:
     return [run for run in study.runs.values() if run.state in ("failed", "diverged")]
+
+
+def _losses(study: Study) -> list[tuple[Run, dict[str, Any]]]:
+    """Attempts that the machines lost, in the order of time."""
+    return sorted(((run, loss) for run in study.runs.values() for loss in run.losses), key=lambda pair: pair[1]["time"])
 
 
 def _reason(run: Run) -> str:
@@ -99,6 +106,12 @@ def _print_study(study: Study) -> None:
     if failures := _failures(study):
         rows = [[run.key, run_label(run), run.state, _reason(run)] for run in failures]
         out.print(table("key", "recipe", "state", "reason", title="\nfailures", rows=rows))
+    if losses := _losses(study):
+        rows = [[run.key, str(loss["lane"]), str(loss["attempt"]), str(loss["position"]), loss["reason"]] for run, loss in losses]
+        out.print(table("key", "lane", "attempt", ">at step", "reason", title="\nlost attempts", rows=rows))
+    for run in study.runs.values():
+        for text in run.notices:
+            out.print(f"\nnote on {run.key}: {text}", markup=False)
 
 
 def _run_cells(study: Study, run: Run) -> list[str]:

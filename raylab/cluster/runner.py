@@ -67,8 +67,8 @@ class LaneRunner:
     def __enter__(self) -> "LaneRunner":
         place = self.placement
         if not ray.is_initialized():
-            ray.init(
-                address=place.address, namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
+            ray.init(  # "local": without an address Ray would join whatever cluster happens to run on this machine
+                address=place.address or "local", namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
                 logging_level=place.log_level.upper(), **({} if place.address else _this_machine(place)),
             )  # fmt: skip
         self.queue_name = f"{QUEUE}-{self.study.name}"

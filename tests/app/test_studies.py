@@ -146,3 +146,22 @@ def test_export_refuses_what_it_cannot_do(storage: Path, tmp_path: Path, capsys:
     InventedStudy(tmp_path / "young").close()
     assert "no winner" in _mistake(capsys, "export", "young", "--to", new, "--storage", str(tmp_path))
     assert not Path(new).exists()
+
+
+def test_show_tells_what_the_machines_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = InventedStudy(tmp_path / "faulty")
+    key = study.ask("explore", "uniform", 0.3, trial=0)
+    study.start(key)
+    lost = {"lane": 1, "attempt": 1, "position": 40, "reason": "worker 0: ActorDiedError: it was killed"}
+    study._write("lost", key=key, **lost)
+    study._write("notice", key=key, text="no checkpoint could be written: No space left on device")
+    study.execute(key, "finished", 25.0)
+    study.close()
+
+    assert main(["show", "faulty", "--storage", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "lost attempts" in out and "No space left on device" in out
+    found = _json(capsys, "show", "faulty", "--storage", str(tmp_path))
+    assert [{k: loss[k] for k in ("key", *lost)} for loss in found["losses"]] == [{"key": key, **lost}]
+    run = _json(capsys, "show", key, "--storage", str(tmp_path))
+    assert run["losses"][0]["reason"] == lost["reason"] and len(run["notices"]) == 1

@@ -61,6 +61,19 @@ def test_events_applied_as_they_happen_give_what_is_read(tmp_path: Path) -> None
     assert live.verdict == {"decision": "not_run"}
 
 
+def test_lost_attempts_and_notices_stand_with_their_run(ledger: Ledger, tmp_path: Path) -> None:
+    ended(ledger, "a", metrics={"dev_f1": 0.5})
+    lost = {"lane": 1, "attempt": 1, "position": 40, "reason": "worker 0: killed"}
+    ledger.append("worker", lane=1, rank=0, host="here", pid=7)
+    ledger.append("lost", key="a", **lost)
+    ledger.append("restored", key="a", attempt=2, position=30)
+    ledger.append("notice", key="a", text="no checkpoint could be written")
+    run = Study.read(tmp_path).runs["a"]
+    assert [{name: loss[name] for name in lost} for loss in run.losses] == [lost]
+    assert run.notices == ["no checkpoint could be written"]
+    assert run.state == "finished", "a late word of a loss changes no end"
+
+
 def test_a_line_is_on_disk_at_once(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append("interrupted")
     assert json.loads((tmp_path / FILE).read_text().splitlines()[-1])["event"] == "interrupted"
