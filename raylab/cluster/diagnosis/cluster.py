@@ -26,7 +26,7 @@ def compare(address: str, folder: Path | None, here: Mapping[str, Any], needs: S
             for node in nodes:
                 yield from judge(node, here, needs, inside, token)
     except UserError as error:
-        advice = "`ray status` on the head node says whether it runs; versions of Ray and Python must be the same here."
+        advice = "`ray status` on its head says whether it runs. Ray, Python and the token (RAY_AUTH_MODE) must be the same here."
         yield Finding(where=where, check="nodes", state="fail", found=str(error), advice=advice)
 
 
@@ -87,4 +87,5 @@ def _total(nodes: Sequence[Node]) -> str:
 
 
 def _resources(resources: Mapping[str, float]) -> str:
-    return f"{resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"
+    counts = {kind: resources.get(kind, 0) for kind in ("CPU", "GPU")}
+    return ", ".join(f"{count:g} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
