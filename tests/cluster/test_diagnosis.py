@@ -2,13 +2,16 @@
 
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from ray import cloudpickle
 
-from raylab.cluster.diagnosis import diagnose, machine, storage
+from raylab.cluster.diagnosis import diagnose, machine, nodes, probe, storage
 from raylab.cluster.diagnosis.cluster import judge
 from raylab.cluster.diagnosis.finding import HERE, Finding
 from raylab.cluster.diagnosis.nodes import Node
@@ -66,6 +69,20 @@ def test_gpus_that_ray_promises_must_be_there() -> None:
 def test_a_node_that_does_not_answer_is_a_failure() -> None:
     (finding,) = judged(None, trouble="no answer within 120 s")
     assert (finding.state, finding.found) == ("fail", "no answer within 120 s")
+
+
+def test_a_node_without_raylab_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes.ray, "nodes", list)
+    monkeypatch.setattr(nodes.ray, "wait", lambda *args, **kwargs: ([], []))
+    assert nodes.ask_nodes(["ray"], None) == []
+    (tmp_path / "task").write_bytes(cloudpickle.dumps(probe.examine))
+    script = (
+        "import sys, pickle; sys.modules['raylab'] = None\n"  # an ImportError from now on
+        f"facts = pickle.load(open({str(tmp_path / 'task')!r}, 'rb'))(['ray', 'no-such-package'])\n"
+        "assert facts['raylab'] is None and facts['versions']['ray'] and facts['versions']['no-such-package'] is None, facts"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_that_both_sides_see(tmp_path: Path) -> None:
