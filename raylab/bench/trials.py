@@ -1,0 +1,124 @@
+"""What the hundredth and the five-hundredth trial of one search cost, where the runs themselves take no time.
+
+A real exploration: raylab's runner, Ray Tune with its scheduler and sampler, the queue, the ledger; only the lane is
+another, which answers every request at once with an invented score. What is left is what raylab and Ray Tune spend on
+a trial, and whether that grows with the trials there were before it.
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from raylab.data import atlas
+from raylab.data.prepared import Preparation, prepare
+from raylab.data.source import fingerprint
+from raylab.errors import UserError
+from raylab.masking.policy import Policy
+from raylab.recipe import ModelSpec
+from raylab.search.ledger import Ledger, Study
+from raylab.search.space import Setting, load_space
+from raylab.search.study import Conduct, Settings
+
+HELP = "seconds a trial of no work costs at the end of a long search, over the beginning"
+
+GOAL = 1.5  # times the first ones, what the last ones may cost
+WINDOW = 100  # trials at either end
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the number of trials."""
+    parser.add_argument("--trials", type=int, default=500, metavar="N", help="trials of the search (default: 500)")
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds a trial at either end of the search, and the ledger's size."""
+    if args.trials < 4:
+        raise UserError(f"--trials is {args.trials}; expected at least 4, so that there is a beginning and an end.")
+    with tempfile.TemporaryDirectory(prefix="raylab-trials-", ignore_cleanup_errors=True) as folder:
+        conduct = _study(Path(folder), args.trials)
+        ends, ledger_bytes = _explore(conduct, Path(folder) / "study")
+    first_s, last_s, window = first_and_last(ends)
+    return {
+        "first_s": first_s,
+        "last_s": last_s,
+        "ratio": last_s / first_s,
+        "ledger_bytes": ledger_bytes / len(ends),
+        "window": window,
+        "trials": len(ends),
+        "seconds": ends[-1] - ends[0],
+    }
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the figures in a few lines."""
+    lines = (
+        f"{result['trials']} trials of no work took {result['seconds']:.0f} s.",
+        f"The first {result['window']}: {result['first_s']:.3f} s each. The last: {result['last_s']:.3f} s, "
+        f"{result['ratio']:.2f} times as long; goal: at most {GOAL}.",
+        f"A trial takes {result['ledger_bytes']:.0f} bytes of the ledger.",
+    )
+    for line in lines:
+        Console().print(line, highlight=False)
+
+
+def first_and_last(ends: Sequence[float]) -> tuple[float, float, int]:
+    """Mean seconds between the ends of the first trials and of the last, and how many those are: WINDOW, or half of them."""
+    window = min(WINDOW, len(ends) // 2)
+    first_s, last_s = ((part[-1] - part[0]) / (window - 1) for part in (ends[:window], ends[-window:]))
+    return first_s, last_s, window
+
+
+def _study(folder: Path, trials: int) -> Conduct:
+    """A study of the whole masking space on the atlas's invented passages."""
+    task = atlas.fixture()
+    data = prepare(task, fingerprint(task), Preparation(vocab_size=400), folder)
+    policies = Policy.registry.names()
+    setting = Setting(task=task.name, base=ModelSpec(), policies=policies, budget_tokens=2000, finetune_steps=4, batch_size=8)
+    settings = Settings(
+        space="masking", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="asha", setting=setting
+    )
+    study = Study(
+        name=f"trials-{os.getpid()}", settings={"metric": settings.metric}, data={}, environment={}, created=time.time()
+    )
+    return Conduct(settings, load_space("masking"), data, study)
+
+
+def _explore(conduct: Conduct, folder: Path) -> tuple[list[float], int]:
+    """When each trial's run ended, in order, and the bytes of the ledger."""
+    from raylab.cluster.runner import LaneRunner, Placement
+
+    folder.mkdir()
+    with contextlib.closing(Ledger(folder)) as ledger:
+        place = Placement(folder=folder, lanes=1)
+        with LaneRunner(place, conduct.data.folder, conduct.study, ledger, start=_start_answering) as runner:
+            runner.explore(conduct)
+    ends = sorted(run.ended for run in conduct.study.of_role("explore") if run.ended is not None)
+    return ends, ledger.path.stat().st_size
+
+
+def _start_answering(count: int, config: Any, storage: Path) -> list[Any]:
+    """Lanes that have the answer ready, in place of raylab.cluster.lanes.start_lanes."""
+    import ray
+
+    return [ray.remote(num_cpus=0)(answering_lane).remote(config.queue, lane) for lane in range(count)]
+
+
+def answering_lane(queue_name: str, lane: int) -> None:
+    """Answer every request with a score that follows from its key."""
+    import ray
+
+    from raylab.cluster.trial import NAMESPACE
+
+    queue = ray.get_actor(queue_name, namespace=NAMESPACE)
+    while (request := ray.get(queue.take.remote(lane))) != {}:
+        if request is not None:
+            score = 20 + int(request["key"][:8], 16) / 2**32
+            end = {"key": request["key"], "state": "finished", "metrics": {"dev_bits_per_answer": score}}
+            ray.get(queue.finish.remote(lane, {**end, "scores": {}, "seconds": {"total": 0.0}, "error": None}))
