@@ -12,7 +12,7 @@ from raylab.data.prepared import Prepared
 from raylab.recipe import Recipe, encode
 from raylab.training.parallel import Parallel
 from tests import tiny
-from tests.training.workers import told_by, worker
+from tests.training.workers import LEFT_AFTER, left, told_by, worker
 
 WORLD = 2
 # BART's GELU is smooth: there, a rounding error stays one. T5's ReLU can switch on for it, which AdamW makes visible
@@ -33,14 +33,24 @@ Told = dict[str, Any]
 def both(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Told, list[Told]]]:
     """What one worker tells of each recipe, and what each of two tells."""
     alone, together = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("together")
-    tiny.traced(RECIPES["resumed"], data, stop_after=3, folder=alone / "resumed", checkpoint_every_s=0.0)
+    left(RECIPES["resumed"], data, alone / "resumed", Parallel())
     shutil.copytree(alone / "resumed", together / "resumed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("raylab.training.loop.READ_EVERY", 1)
         one = {name: told_by(recipe, data, alone / name, Parallel()) for name, recipe in RECIPES.items()}
     plain = {name: encode(recipe) for name, recipe in RECIPES.items()}
-    torch.multiprocessing.spawn(worker, (WORLD, str(data.folder), str(together), plain), nprocs=WORLD)
-    return {name: (one[name], [read(together / f"{name}-{rank}.json") for rank in range(WORLD)]) for name in RECIPES}
+    begun = {"handed-over": plain["whole"]}
+    torch.multiprocessing.spawn(worker, (WORLD, str(data.folder), str(together), plain, begun), nprocs=WORLD)
+    return {name: (one[name], [read(together / f"{name}-{rank}.json") for rank in range(WORLD)]) for name in RECIPES} | {
+        "handed-over": (one["whole"], [resumed_alone(RECIPES["whole"], data, together / "handed-over")])
+    }
+
+
+def resumed_alone(recipe: Recipe, data: Prepared, folder: Path) -> Told:
+    """What one worker tells of a run that two have begun: they saved all but the last of their steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raylab.training.loop.READ_EVERY", 1)
+        return told_by(recipe, data, folder, Parallel())
 
 
 def read(path: Path) -> Told:
@@ -59,8 +69,20 @@ def test_two_workers_tell_what_one_tells(name: str, both: dict[str, tuple[Told, 
             assert told["numbers"][measure] == pytest.approx(value, rel=TOLERANCE[name]), measure
 
 
+def test_what_two_began_one_finishes(both: dict[str, tuple[Told, list[Told]]]) -> None:
+    straight, (resumed,) = both["handed-over"]
+    missing = LEFT_AFTER - 1
+    for figures in ("losses", "norms"):
+        assert len(resumed[figures]) < len(straight[figures]), "it went on from the checkpoint"
+    assert resumed["losses"] == pytest.approx(straight["losses"][missing:], rel=TOLERANCE["whole"])
+    assert resumed["norms"][-4:] == pytest.approx(straight["norms"][-4:], rel=TOLERANCE["whole"])
+    assert resumed["rungs"] == pytest.approx(straight["rungs"], rel=TOLERANCE["whole"])
+    for measure, value in straight["numbers"].items():
+        assert resumed["numbers"][measure] == pytest.approx(value, rel=TOLERANCE["whole"]), measure
+
+
 def test_every_worker_knows_the_same(both: dict[str, tuple[Told, list[Told]]]) -> None:
-    assert all(first == second for _, (first, second) in both.values())
+    assert all(first == second for _, (first, second) in (both[name] for name in RECIPES))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

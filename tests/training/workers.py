@@ -14,9 +14,12 @@ from raylab.training import loop
 from raylab.training.parallel import Parallel
 from tests import tiny
 
+LEFT_AFTER = 3  # steps
 
-def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any]) -> None:
-    """Run every recipe with the others, each below `folder`; rank 0 writes what it saw to FOLDER/<name>.json."""
+
+def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any], begun: dict[str, Any]) -> None:
+    """Run every recipe with the others, each below `folder`; each writes what it saw to FOLDER/<name>-<rank>.json. Those
+    of `begun` are left after some steps, with their checkpoints."""
     torch.set_num_threads(1)
     loop.READ_EVERY = 1
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
@@ -24,7 +27,14 @@ def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any
     for name, plain in recipes.items():
         told = told_by(decode(Recipe, plain), prepared, Path(folder) / name, parallel)
         Path(folder, f"{name}-{rank}.json").write_text(json.dumps(told))
+    for name, plain in begun.items():
+        left(decode(Recipe, plain), prepared, Path(folder) / name, parallel)
     dist.destroy_process_group()
+
+
+def left(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) -> None:
+    """A run that is stopped after some steps, each with its checkpoint."""
+    tiny.traced(recipe, data, parallel=parallel, stop_after=LEFT_AFTER, folder=folder, checkpoint_every_s=0.0)
 
 
 def told_by(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) -> dict[str, Any]:
