@@ -1,6 +1,6 @@
-"""The long checks of `make verify`: the demo's verdict at study seeds 0, 1 and 2, then every benchmark.
+"""The long checks of `make verify`: the demo's verdict at study seeds 0, 1 and 2, 40 kills, then every benchmark.
 
-Prints a line for each and exits with 1 if a verdict is not `better` or a benchmark fails.
+Prints a line for each and exits with 1 if a verdict is not `better`, a kill changed a search, or a benchmark fails.
 """
 
 import json
@@ -10,6 +10,7 @@ import tempfile
 from typing import Any
 
 SEEDS = (0, 1, 2)
+KILLS = 40
 DEMO = ("raylab.search", "masking", "--dataset", "triviaqa", "--quiet", "--json")
 
 
@@ -17,8 +18,9 @@ def main() -> int:
     """The number of checks that failed, at most 1 as an exit code."""
     with tempfile.TemporaryDirectory(prefix="raylab-verify-") as storage:
         stands = [_stands(seed, storage) for seed in SEEDS]
+    survives = _survives()
     benches = subprocess.run([sys.executable, "-m", "raylab.bench", "all"], check=False).returncode
-    return int(not all(stands) or benches != 0)
+    return int(not (all(stands) and survives) or benches != 0)
 
 
 def _stands(seed: int, storage: str) -> bool:
@@ -26,6 +28,14 @@ def _stands(seed: int, storage: str) -> bool:
     found = _last_line([*DEMO, "--seed", str(seed), "--name", f"demo-{seed}", "--storage", storage])
     print(f"seed {seed}, {found['seconds']:.0f} s: {found['verdict']['sentence']}", flush=True)
     return bool(found["verdict"]["decision"] == "better")
+
+
+def _survives() -> bool:
+    """Does a search come out of its kills as if nothing had been?"""
+    found = _last_line(["raylab.bench", "chaos", "--kills", str(KILLS), "--json"])
+    print(f"{found['kills']} kills: {found}", flush=True)
+    unharmed = not (found["lost"] or found["duplicated"] or found["left_running"])
+    return bool(found["kills"] == KILLS and unharmed and found["ledger_equal"])
 
 
 def _last_line(command: list[str]) -> dict[str, Any]:

@@ -66,6 +66,13 @@ class Server:
                 break
         self._process = None
 
+    def kill(self) -> None:
+        """End it as a crash would, with no chance to tidy up; `start` brings it back."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
     def _wait_until_healthy(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + START_S
