@@ -9,7 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from raylab.data.prepared import Prepared
 from raylab.training.checkpoint import KEEP, Checkpoints
+from raylab.training.progress import Notice, Result
+from raylab.trial import Execution, run_recipe
+from tests import tiny
 
 
 @pytest.fixture
@@ -69,3 +73,13 @@ def test_the_next_is_due_an_interval_after_one_that_failed(
     with full_disk():
         checkpoints.save("0-denoise", 1, model, optimizer)
     assert not checkpoints.due()
+
+
+def test_a_run_on_a_full_disk_comes_to_its_end_and_says_why_nothing_was_kept(data: Prepared, tmp_path: Path) -> None:
+    execution = Execution(data=data, seeds=tiny.SEEDS, folder=tmp_path / "run", checkpoint_every_s=0.0)
+    with full_disk():
+        *events, last = run_recipe(tiny.recipe(), execution)
+    assert isinstance(last, Result)
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert "no checkpoint could be written" in notice.text
+    assert list((tmp_path / "run").glob("step_*")) == []
