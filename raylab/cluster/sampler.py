@@ -65,7 +65,7 @@ class Sampler(OptunaSearch):
         seed = derive(conduct.settings.seed, "sampler", self.number) % 2**32
         # what all recipes share is drawn jointly, a policy's own knobs one by one: `group=True` would draw, at every
         # suggestion, the knobs of all policies, of which one is used; suggesting took three times as long
-        tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, warn_independent_sampling=False)
+        tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         super().__init__(space=lambda trial: None, metric=OBJECTIVE, mode="min", sampler=tpe)
         self._unfinished = [run for run in so_far if run.state in ("waiting", "running")]
         self._fill(so_far)
