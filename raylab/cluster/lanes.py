@@ -29,6 +29,7 @@ from raylab.cluster.queue import Queue
 from raylab.cluster.trial import NAMESPACE
 
 TICK_S = 0.5
+ON_HEAD = {"node:__internal_head__": 0.001}  # actors of no CPU are put anywhere else, also on a node that may be taken away
 END_FILE = "end.json"
 
 
@@ -52,13 +53,14 @@ class LaneLostError(RuntimeError):
 
 def start_queue(name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int]) -> Any:
     """The queue's actor. It takes no CPU; its many waiting calls are coroutines."""
-    return ray.remote(num_cpus=0, max_concurrency=10_000)(Queue).options(name=name, namespace=NAMESPACE).remote(ended, lost)
+    actor = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=10_000)(Queue)
+    return actor.options(name=name, namespace=NAMESPACE).remote(ended, lost)
 
 
 def start_lanes(count: int, config: LaneConfig, storage: Path) -> list[Any]:
     """Start `count` lanes; each returned reference is ready when its lane has ended, with a LaneLostError if it cannot run."""
     lasting = {"max_restarts": -1, "max_task_retries": -1}
-    keeper = ray.remote(num_cpus=0, max_concurrency=count, **lasting)(_Keeper).remote(config, str(storage))
+    keeper = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=count, **lasting)(_Keeper).remote(config, str(storage))
     return [keeper.keep.remote(index) for index in range(count)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from raylab.cluster.lanes import LaneConfig, start_lanes, start_queue
+from raylab.cluster.lanes import ON_HEAD, LaneConfig, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import Sampler
 from raylab.cluster.scheduler import scheduler
@@ -95,7 +95,7 @@ class LaneRunner:
         """Let Tune propose and schedule the trials that are still due."""
         sampler = Sampler(conduct, self._config_of(conduct), lambda: self.stop() or self._error is not None)
         tune.Tuner(
-            tune.with_resources(Trial, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
+            tune.with_resources(Trial, tune.PlacementGroupFactory([ON_HEAD])),
             tune_config=tune.TuneConfig(
                 metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=sampler,
                 scheduler=scheduler(conduct), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
