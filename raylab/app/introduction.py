@@ -25,7 +25,7 @@ def show_plan(opened: Opened) -> int:
     """Say what the study would cost, from a few steps measured here."""
     out = console()
     introduce(opened, out)
-    cost = plan(opened.conduct, opened.placement.lanes)
+    cost = plan(opened.conduct, opened.placement.lanes, opened.parameters)
     runs = f"{cost.trials} trials and up to {cost.confirmations} runs that pretrain for the verdict"
     rows = [
         ("Plan", f"{runs}, {cost.tokens:,} corpus tokens at most"),

@@ -4,7 +4,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,12 +36,12 @@ class Plan:
     disk_bytes: int
 
 
-def plan(conduct: Conduct, lanes: int) -> Plan:
+def plan(conduct: Conduct, lanes: int, parameters: int) -> Plan:
     """Measure a few steps of the space's start and add up. Spends seconds, trains nothing."""
     settings = conduct.settings
     recipe = conduct.space.recipe(Replay(conduct.space.starts(settings.setting)[0], settings.setting.fixed), settings.setting)
     confirmations = settings.seeds * COMPARED
-    seconds_a_run, parameters = _measured(recipe, conduct.data)
+    seconds_a_run = sum(_stage_seconds(r, conduct.data) for r in (recipe, replace(recipe, stages=())))
     rounds = -(-settings.trials // lanes) + -(-confirmations // lanes)
     return Plan(
         trials=settings.trials,
@@ -66,18 +66,6 @@ def check_room(folder: Path, parameters: int, lanes: int) -> None:
             f"{folder} has {free / 1e9:.2f} GB free; this study needs about {needed / 1e9:.2f} GB for checkpoints. "
             "Free some, or give another folder with --storage."
         )
-
-
-def _measured(recipe: Recipe, data: Prepared) -> tuple[float, int]:
-    """Seconds that a run takes, and the model's parameters."""
-    from raylab.models.encoder_decoder import build
-
-    model = build(recipe.base, data.tokenizer, seed=0)
-    parameters = sum(p.numel() for p in model.parameters())
-    whole, without = (
-        _stage_seconds(r, data) for r in (recipe, Recipe(base=recipe.base, stages=(), task=recipe.task, finetune=recipe.finetune))
-    )
-    return whole + without, parameters
 
 
 def _stage_seconds(recipe: Recipe, data: Prepared) -> float:

@@ -23,7 +23,7 @@ def test_a_plan_adds_up(steps: int, data: Prepared, tmp_path: Path) -> None:
     setting = replace(SETTING, budget_tokens=steps * 12 * 38, finetune_steps=steps)
     study, ledger = conduct_in(tmp_path / "s", data, setting=setting)
     before = ledger.path.read_bytes()
-    cost = plan(study, lanes=2)
+    cost = plan(study, lanes=2, parameters=800_000)
     assert (cost.trials, cost.confirmations) == (6, 9)
     assert cost.tokens == 15 * setting.budget_tokens
     assert cost.seconds_a_run > 0
