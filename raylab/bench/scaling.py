@@ -119,7 +119,8 @@ def _lanes(folder: Path, data: Path, sizes: tuple[int, ...]) -> Iterator[dict[in
     """A queue for each number of workers, with one lane of that many behind it."""
     import ray
 
-    from raylab.cluster.lanes import LaneConfig, start_lanes, start_queue
+    from raylab.cluster.attempt import LaneConfig
+    from raylab.cluster.lanes import start_lanes, start_queue
     from raylab.cluster.trial import NAMESPACE
 
     ray.init(

@@ -13,7 +13,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from raylab.cluster.lanes import ON_HEAD, LaneConfig, start_lanes, start_queue
+from raylab.cluster.attempt import LaneConfig
+from raylab.cluster.lanes import ON_HEAD, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import Sampler
 from raylab.cluster.scheduler import scheduler

@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from raylab.cluster.lanes import _Attempt
+from raylab.cluster.attempt import _Attempt
 from raylab.recipe import encode
 from raylab.training import loop
 from raylab.training.memory import Memory
