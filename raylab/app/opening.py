@@ -13,7 +13,7 @@ from typing import Any
 from raylab.app.data_options import request_from
 from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.preparation import described, load_prepared, writable
-from raylab.app.search_options import DATA, DECIDING, check_same, resolve, settings_of
+from raylab.app.search_options import DATA, DECIDING, check_same, resolve, settings_of, stored
 from raylab.cluster.runner import Placement
 from raylab.cluster.tracking import check_tracking, default_uri
 from raylab.data.prepared import Prepared
@@ -71,8 +71,9 @@ def _options(args: argparse.Namespace, started: Study | None) -> dict[str, Any]:
     given = {name: value for name in DECIDING if (value := getattr(args, name)) is not None}
     if started is None:
         return resolve(given, gpus_here() > 0)
-    check_same(started.settings, given, started.name)
-    return {name: started.settings[name] for name in DECIDING}
+    options = stored(started.settings)
+    check_same(options, given, started.name)
+    return options
 
 
 def _placement(args: argparse.Namespace) -> Placement:
@@ -91,7 +92,7 @@ def _placement(args: argparse.Namespace) -> Placement:
     return Placement(
         folder=args.storage, lanes=args.lanes or max(1, fit // args.workers_per_lane), workers_per_lane=args.workers_per_lane,
         gpus_per_worker=gpus, address=args.address, plugins=tuple(str(p.resolve()) for p in args.plugins),
-        log_level=args.log_level,
+        log_level=args.log_level, checkpoint_every_s=args.checkpoint_every, hang_after_s=args.hang_after,
     )  # fmt: skip
 
 

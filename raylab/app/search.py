@@ -12,6 +12,7 @@ from raylab.search.studies import DEFAULT_STORAGE
 HELP = "search a space on a dataset, end with a verdict, a report and the winning model"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # a folder's name that needs no quotes in a shell
 _TAKEN = ("artifacts", "data", "mlflow.db")  # what lies beside the studies
+CHECKPOINT_EVERY_S, HANG_AFTER_S = 30.0, 300.0  # Placement's, which takes Ray to import; a test holds them equal
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -31,6 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
     what.add_argument("--policies", metavar="A,B", help="masking policies to search (default: all)")
     what.add_argument("--metric", metavar="METRIC", help="what selects and decides (default: bits_per_answer)")
+    what.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="who proposes recipes: tpe learns from the trials so far, random draws each by itself, list draws the same ones "
+        "whatever happens, decided by --seed alone, to do the same work twice and compare (default: tpe)",
+    )
     what.add_argument("--scheduler", metavar="NAME", help="asha or none (default: asha from 24 trials up)")
     what.add_argument(
         "--set",
@@ -47,6 +54,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--workers-per-lane", type=int, default=1, metavar="W", help="data-parallel workers of a run (default: 1)")
     how.add_argument("--gpus-per-worker", type=float, metavar="G", help="GPUs of a worker (default: 1 where there are any)")
+    how.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=CHECKPOINT_EVERY_S,
+        metavar="SECONDS",
+        help="how much work a run loses at most with a lost worker (default: %(default)g)",
+    )
+    how.add_argument(
+        "--hang-after",
+        type=float,
+        default=HANG_AFTER_S,
+        metavar="SECONDS",
+        help="restart a lane that tells nothing of its run for so long; loading a model may take minutes (default: %(default)g)",
+    )
     how.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, e.g. auto (default: Ray on this machine)")
     how.add_argument(
         "--time-budget", type=float, metavar="SECONDS", help="start no trial that would leave no time for the verdict"
@@ -87,7 +108,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("no space to search. Name one, e.g. `raylab search masking --dataset triviaqa`.")
     if args.resume and args.name:
         raise UserError("--resume goes on under the study's own name; leave --name out.")
-    for option in ("lanes", "workers_per_lane", "time_budget"):
+    for option in ("lanes", "workers_per_lane", "checkpoint_every", "hang_after", "time_budget"):
         value = getattr(args, option)
         if value is not None and not value > 0:  # "nan" is a float, too
             raise UserError(f"--{option.replace('_', '-')} is {value:g}; expected a positive number.")

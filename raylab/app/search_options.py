@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raylab.cluster.sampler import SAMPLERS
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import UserError, unknown
 from raylab.masking.policy import Policy
@@ -24,12 +25,14 @@ DATA: dict[str, Any] = {
 }  # fmt: skip
 STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 3, "seed": 0, "scale": None, "family": "t5", "base": None,
-    "precision": None, "policies": None, "metric": "bits_per_answer", "scheduler": None, "set": [],
+    "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "tpe", "scheduler": None,
+    "set": [],
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
 BUDGETS = {"tiny": (200_000, 120), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
 _SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
+_OF_STUDY = ("space", "trials", "seed", "seeds", "metric", "sampler", "scheduler")
 
 
 def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
@@ -41,6 +44,11 @@ def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
     _check(options)
     options["policies"] = _policies(options["policies"])
     return options
+
+
+def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The deciding options of a study from its ledger. One that came later than the ledger has the default it stands for."""
+    return {name: settings.get(name, default) for name, default in {**DATA, **STUDY}.items()}
 
 
 def check_same(stored: Mapping[str, Any], given: Mapping[str, Any], name: str) -> None:
@@ -69,7 +77,7 @@ def settings_of(options: Mapping[str, Any], task: str) -> Settings:
         dropout=0.0 if options["scale"] == "tiny" else 0.1,
     )  # fmt: skip
     setting = Setting(task=task, base=base, policies=tuple(options["policies"]), fixed=fixed, **numbers)
-    return Settings(setting=setting, **{k: options[k] for k in ("space", "trials", "seed", "seeds", "metric", "scheduler")})
+    return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -78,7 +86,7 @@ def _check(options: Mapping[str, Any]) -> None:
             raise UserError(f"--{name} is {options[name]}; expected at least {least}.")
     expected = {
         "scale": SIZES, "family": ("t5", "bart"), "precision": ("float32", "bfloat16"), "metric": HIGHER_IS_BETTER,
-        "scheduler": ("asha", "none"),
+        "sampler": SAMPLERS, "scheduler": ("asha", "none"),
     }  # fmt: skip
     for name, choices in expected.items():
         if options[name] not in choices:

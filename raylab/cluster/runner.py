@@ -16,7 +16,7 @@ from ray import tune
 from raylab.cluster.attempt import LaneConfig
 from raylab.cluster.lanes import ON_HEAD, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
-from raylab.cluster.sampler import Sampler
+from raylab.cluster.sampler import sampler
 from raylab.cluster.scheduler import scheduler
 from raylab.cluster.trial import NAMESPACE, OBJECTIVE, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
@@ -94,11 +94,11 @@ class LaneRunner:
 
     def explore(self, conduct: Conduct) -> None:
         """Let Tune propose and schedule the trials that are still due."""
-        sampler = Sampler(conduct, self._config_of(conduct), lambda: self.stop() or self._error is not None)
+        proposes = sampler(conduct, self._config_of(conduct), lambda: self.stop() or self._error is not None)
         tune.Tuner(
             tune.with_resources(Trial, tune.PlacementGroupFactory([ON_HEAD])),
             tune_config=tune.TuneConfig(
-                metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=sampler,
+                metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=proposes,
                 scheduler=scheduler(conduct), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
             ),
             run_config=tune.RunConfig(

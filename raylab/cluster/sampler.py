@@ -1,23 +1,31 @@
-"""Optuna behind Ray Tune: OptunaSearch over a space's define-by-run function, rebuilt from the ledger.
+"""Who proposes recipes to Ray Tune, by the name that `--sampler` gives it; each is rebuilt from the ledger.
 
-What OptunaSearch leaves to do: tell PRUNED and FAIL where a trial was pruned or failed (it tells COMPLETE, and TPE then
-compares low-fidelity values with full ones; a value that is no number leaves its trial running for ever), and start
-from recorded trials (its own way does not take define-by-run spaces).
+    tpe      Optuna's tree-structured Parzen estimator: learns from the trials so far
+    random   independent draws
+    list     recipe n is decided by the study's seed and n alone (raylab.search.listed)
+
+Optuna stands behind Tune's OptunaSearch. What that leaves to do: tell PRUNED and FAIL where a trial was pruned or failed
+(it tells COMPLETE, and TPE then compares low-fidelity values with full ones; a value that is no number leaves its trial
+running for ever), and start from recorded trials (its own way does not take define-by-run spaces).
 """
 
+import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from raylab.cluster.trial import OBJECTIVE
-from raylab.search.ledger import Run
+from raylab.search.ledger import ENDED, Run, Study
+from raylab.search.listed import listed
 from raylab.search.space import Chooser, Domain
 from raylab.search.study import Conduct
 from raylab.seeds import derive
@@ -51,31 +59,71 @@ def distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
-class Sampler(OptunaSearch):
-    """TPE over a study's space that knows what the ledger knows; config is the run's request.
+Config = Callable[[dict[str, Any]], dict[str, Any]]  # the config that Tune gives a trial, of a request in plain form
+Stop = Callable[[], bool]  # asked before every suggestion; True ends exploration (a time budget)
 
-    stop: asked before every suggestion; True ends exploration (a time budget).
-    """
 
-    def __init__(self, conduct: Conduct, config: Callable[[dict[str, Any]], dict[str, Any]], stop: Callable[[], bool]) -> None:
-        self.conduct, self.config, self.stop = conduct, config, stop
+def sampler(conduct: Conduct, config: Config, stop: Stop) -> Searcher:
+    """The sampler of a study's settings, which knows what the ledger knows."""
+    return SAMPLERS[conduct.settings.sampler](conduct, config, stop)
+
+
+def due(study: Study) -> Iterator[int]:
+    """The numbers of the trials to propose: first those that have not ended, then those that no trial has yet. A driver
+    that was killed may have left a gap."""
+    explored = study.of_role("explore")
+    taken = {run.trial for run in explored} | {row["trial"] for row in study.cached}
+    left = [run.trial for run in explored if run.trial is not None and run.state not in ENDED]
+    return itertools.chain(left, (number for number in itertools.count() if number not in taken))
+
+
+class _FromLedger(Searcher):
+    """A sampler of which Tune keeps nothing: Tune would restore from it, but a study is resumed from its ledger alone."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+
+class ListSampler(_FromLedger):
+    """The space's list, trial by trial. How they end changes nothing."""
+
+    def __init__(self, conduct: Conduct, config: Config, stop: Stop) -> None:
+        super().__init__(metric=OBJECTIVE, mode="min")
+        self.conduct, self.config, self.stop, self.due = conduct, config, stop, due(conduct.study)
+
+    def suggest(self, trial_id: str) -> Any:
+        """The config of the next trial, or FINISHED."""
+        if self.stop():
+            return Searcher.FINISHED
+        settings, number = self.conduct.settings, next(self.due)
+        recipe, values = listed(self.conduct.space, settings.setting, settings.seed, number)
+        return self.config(self.conduct.explore_request(recipe, values, number).plain())
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing to learn."""
+
+
+class OptunaSampler(_FromLedger, OptunaSearch):
+    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed."""
+
+    def __init__(self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler]) -> None:
+        self.conduct, self.config, self.stop, self.due = conduct, config, stop, due(conduct.study)
         so_far = conduct.study.of_role("explore")
-        self.number = len(so_far) + len(conduct.study.cached)
         # reopened with its first seed, a sampler would repeat its first suggestions
-        seed = derive(conduct.settings.seed, "sampler", self.number) % 2**32
-        # what all recipes share is drawn jointly, a policy's own knobs one by one: `group=True` would draw, at every
-        # suggestion, the knobs of all policies, of which one is used; suggesting took three times as long
-        tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        super().__init__(space=lambda trial: None, metric=OBJECTIVE, mode="min", sampler=tpe)
-        self._unfinished = [run for run in so_far if run.state in ("waiting", "running")]
+        seed = derive(conduct.settings.seed, "sampler", len(so_far) + len(conduct.study.cached)) % 2**32
+        super().__init__(space=lambda trial: None, metric=OBJECTIVE, mode="min", sampler=algorithm(seed))
         self._fill(so_far)
 
     def _fill(self, so_far: Sequence[Run]) -> None:
         for run in so_far:
             if run.state in _STATES:
                 self._ot_study.add_trial(self._frozen(run))
-        for run in self._unfinished:
-            self._ot_study.enqueue_trial(run.values)
+        for run in so_far:
+            if run.state not in ENDED:
+                self._ot_study.enqueue_trial(run.values)
         for values in self._starts():
             if all(values != run.values for run in so_far):
                 self._ot_study.enqueue_trial(values)
@@ -95,13 +143,6 @@ class Sampler(OptunaSearch):
             intermediate_values={1: value} if state == TrialState.PRUNED else None,
         )  # fmt: skip
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its searcher, to restore from it; a study is resumed from its ledger alone."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing, likewise."""
-
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial, or FINISHED."""
         if self.stop():
@@ -109,12 +150,7 @@ class Sampler(OptunaSearch):
         trial = self._ot_trials[trial_id] = self._ot_study.ask()
         draw = Draw(trial, self.conduct.settings.setting.fixed)
         recipe = self.conduct.space.recipe(draw, self.conduct.settings.setting)
-        if self._unfinished:
-            number = self._unfinished.pop(0).trial
-        else:
-            number, self.number = self.number, self.number + 1
-        request = self.conduct.explore_request(recipe, draw.values, number if number is not None else self.number)
-        return self.config(request.plain())
+        return self.config(self.conduct.explore_request(recipe, draw.values, next(self.due)).plain())
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if math.isfinite(result[OBJECTIVE]):
@@ -134,3 +170,16 @@ class Sampler(OptunaSearch):
         if state == TrialState.PRUNED:  # its value is its last report, and Tune keeps the result that stops a trial to itself
             trial.report(value, result["training_iteration"])
         self._ot_study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+
+
+def _tpe(seed: int) -> TPESampler:
+    # what all recipes share is drawn jointly, a policy's own knobs one by one: `group=True` would draw, at every
+    # suggestion, the knobs of all policies, of which one is used; suggesting took three times as long
+    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+SAMPLERS: Mapping[str, Callable[[Conduct, Config, Stop], Searcher]] = {
+    "tpe": partial(OptunaSampler, algorithm=_tpe),
+    "random": partial(OptunaSampler, algorithm=RandomSampler),
+    "list": ListSampler,
+}

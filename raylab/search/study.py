@@ -35,6 +35,7 @@ class Settings:
     metric: str
     scheduler: str
     setting: Setting
+    sampler: str = "tpe"
 
     @property
     def rungs(self) -> tuple[float, ...]:

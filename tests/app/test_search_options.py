@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, resolve, settings_of
+from raylab.app.search import CHECKPOINT_EVERY_S, HANG_AFTER_S
+from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, resolve, settings_of, stored
+from raylab.cluster.runner import Placement
 from raylab.errors import UserError
 from raylab.masking.policy import Policy
 from raylab.models.encoder_decoder import SIZES
@@ -44,6 +46,15 @@ def test_asha_pays_from_24_trials_on(trials: int, scheduler: str) -> None:
 def test_the_scheduler_that_was_asked_for_is_kept() -> None:
     assert _stored(trials=4, scheduler="asha")["scheduler"] == "asha"
     assert _stored(trials=40, scheduler="none")["scheduler"] == "none"
+
+
+def test_an_option_that_came_later_than_the_ledger_has_its_default() -> None:
+    old = {name: value for name, value in _stored().items() if name != "sampler"}
+    assert stored(old) == _stored()
+    assert settings_of(stored(old), "atlas").sampler == "tpe"
+    check_same(stored(old), {"sampler": "tpe"}, "study")
+    with pytest.raises(UserError, match="sampler was 'tpe', now 'list'"):
+        check_same(stored(old), {"sampler": "list"}, "study")
 
 
 @pytest.mark.parametrize("scale", SIZES)
@@ -114,3 +125,8 @@ def test_what_differs_is_told(given: dict[str, Any], told: str) -> None:
 def test_all_differences_are_told_at_once() -> None:
     with pytest.raises(UserError, match=r"seed was 0, now 1; trials was 12, now 8"):
         check_same(_stored(), {"seed": 1, "trials": 8}, "study")
+
+
+def test_the_help_tells_the_defaults_of_the_placement(tmp_path: Path) -> None:
+    place = Placement(folder=tmp_path, lanes=1)
+    assert (place.checkpoint_every_s, place.hang_after_s) == (CHECKPOINT_EVERY_S, HANG_AFTER_S)

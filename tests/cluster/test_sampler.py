@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from raylab.cluster.sampler import Sampler, distribution
+from raylab.cluster.sampler import SAMPLERS, OptunaSampler, distribution, due, sampler
 from raylab.cluster.trial import OBJECTIVE
 from raylab.data.prepared import Prepared
 from raylab.recipe import Recipe, decode
@@ -32,11 +32,13 @@ def study(tmp_path: Path, data: Prepared) -> tuple[Conduct, Ledger]:
     return conduct_in(tmp_path / "s", data)
 
 
-def sampler_of(conduct: Conduct, stop: Any = lambda: False) -> Sampler:
-    return Sampler(conduct, lambda request: request, stop)
+def sampler_of(conduct: Conduct, stop: Any = lambda: False) -> OptunaSampler:
+    made = sampler(conduct, lambda request: request, stop)
+    assert isinstance(made, OptunaSampler)
+    return made
 
 
-def proposals(sampler: Sampler, count: int) -> list[dict[str, Any]]:
+def proposals(sampler: Searcher, count: int) -> list[dict[str, Any]]:
     """So many suggestions, each told its score as soon as it is made."""
     asked = []
     for i in range(count):
@@ -59,7 +61,7 @@ def record(conduct: Conduct, ledger: Ledger, request: dict[str, Any], state: str
         conduct.study.apply(ledger.append(event, **fields))
 
 
-def states(sampler: Sampler) -> list[TrialState]:
+def states(sampler: OptunaSampler) -> list[TrialState]:
     return [trial.state for trial in sampler._ot_study.get_trials(deepcopy=False)]
 
 
@@ -190,6 +192,41 @@ def test_fixed_choices_are_not_proposed(tmp_path: Path, data: Prepared) -> None:
         assert not {"policy", "learning_rate"} & request["values"].keys()
         recipe: Any = decode(Recipe, request["recipe"])
         assert (recipe.stages[0].policy.name(), recipe.stages[0].optimization.learning_rate) == ("span", 0.002)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_tries_the_starts_first_and_then_draws_what_is_new(name: str, tmp_path: Path, data: Prepared) -> None:
+    proposes = sampler(conduct_in(tmp_path / "s", data, sampler=name)[0], lambda request: request, lambda: False)
+    asked = proposals(proposes, 8)
+    assert [request["values"]["policy"] for request in asked[:3]] == ["uniform", "salient", "span"]
+    assert [request["trial"] for request in asked] == list(range(8))
+    assert len({request["key"] for request in asked}) == 8
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_stops_when_told_to(name: str, tmp_path: Path, data: Prepared) -> None:
+    proposes = sampler(conduct_in(tmp_path / "s", data, sampler=name)[0], lambda request: request, lambda: True)
+    assert proposes.suggest("t") == Searcher.FINISHED
+
+
+def test_a_list_goes_on_where_the_ledger_ends_whatever_became_of_its_trials(tmp_path: Path, data: Prepared) -> None:
+    """Trial 3 was asked for and never reached the ledger, 4 has not ended, 5 proposed what stood already."""
+    conduct, ledger = conduct_in(tmp_path / "s", data, sampler="list")
+    whole = proposals(sampler(conduct, lambda request: request, lambda: False), 9)
+    for request, state in ((whole[0], "finished"), (whole[1], "failed"), (whole[2], "diverged"), (whole[4], None)):
+        record(conduct, ledger, request, state)
+    conduct.study.apply(ledger.append("cached", key=whole[0]["key"], trial=5))
+    later = proposals(sampler(conduct, lambda request: request, lambda: False), 5)
+    assert later == [whole[4], whole[3], *whole[6:]]
+
+
+def test_what_is_due_is_settled_when_a_sampler_is_made(study: tuple[Conduct, Ledger]) -> None:
+    """The ledger grows while it proposes."""
+    conduct, ledger = study
+    numbers = due(conduct.study)
+    for request in proposals(sampler_of(conduct), 2):
+        record(conduct, ledger, request)
+    assert [next(numbers) for _ in range(3)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

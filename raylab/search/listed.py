@@ -1,0 +1,41 @@
+"""A space as a list: which recipe is number n follows from the study's seed and n alone, whatever happened before.
+
+The space's starts come first, then draws; each choice is drawn by its own name, so that one more choice in a space, or one
+fixed by `--set`, leaves the others as they were.
+"""
+
+import math
+from typing import Any
+
+from raylab.recipe import Recipe
+from raylab.search.space import Chooser, Domain, Setting, Space
+from raylab.seeds import derive
+
+
+def listed(space: Space, setting: Setting, seed: int, number: int) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe `number` (from 0) of the list, and the values it was made of."""
+    starts: list[dict[str, Any]] = []
+    for start in space.starts(setting):
+        values = space.decode(start, setting)[1]
+        if values not in starts:  # what tells two starts apart may be fixed
+            starts.append(values)
+    if number < len(starts):
+        return space.decode(starts[number], setting)[0], starts[number]
+    draw = _Draw(setting, seed, number)
+    return space.recipe(draw, setting), draw.values
+
+
+class _Draw(Chooser):
+    """Draws evenly, on a logarithmic scale where the domain has one."""
+
+    def __init__(self, setting: Setting, seed: int, recipe: int) -> None:
+        super().__init__(setting.fixed)
+        self._path = (seed, "list", recipe)
+
+    def draw(self, name: str, domain: Domain) -> Any:
+        share = (derive(*self._path, name) >> 10) / 2**53  # in [0, 1), as many bits as a float holds
+        if domain.options:
+            return domain.options[int(share * len(domain.options))]
+        low, beyond = domain.low, domain.high + domain.integer  # a whole number is the floor of what is drawn
+        value = low * (beyond / low) ** share if domain.log else low + (beyond - low) * share
+        return math.floor(value) if domain.integer else min(value, domain.high)  # powers round
