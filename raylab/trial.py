@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from raylab.data.prepared import Prepared
 from raylab.models.encoder_decoder import build
 from raylab.recipe import Recipe, Stage
 from raylab.seeds import Seeds
+from raylab.storage import Storage
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.context import Context
 from raylab.training.evaluation import means, score
@@ -67,17 +68,17 @@ class Totals:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
     """How a recipe is run this time: on which data and seeds, scored on which splits, judged at which rungs on the
-    way, with its checkpoints in `folder` (None: none) and its final model saved to `keep_model` (None: dropped).
-    `memory` knows how many rows fit. `totals` is filled as the run goes, so that a run that ends badly still says what
-    it used. `alive` is called now and then where no step is yielded for long, for whoever watches that a run does not
-    hang."""
+    way, with its checkpoints in `folder` (None: none; a Storage may keep them in a bucket as well) and its final model
+    saved to `keep_model` (None: dropped). `memory` knows how many rows fit. `totals` is filled as the run goes, so that
+    a run that ends badly still says what it used. `alive` is called now and then where no step is yielded for long, for
+    whoever watches that a run does not hang."""
 
     data: Prepared
     seeds: Seeds
     parallel: Parallel = field(default_factory=Parallel)
     splits: Sequence[str] = ("dev",)
     rungs: Sequence[float] = ()
-    folder: Path | None = None
+    folder: Storage | Path | None = None
     keep_model: Path | None = None
     checkpoint_every_s: float = 30.0
     memory: Memory = field(default_factory=Memory)
@@ -101,7 +102,13 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Event, None, N
 
 def _run(recipe: Recipe, execution: Execution) -> Iterator[Event]:
     totals = execution.totals
-    checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain)
+    checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain, execution.parallel)
+    with closing(checkpoints):
+        yield from _run_from(checkpoints, recipe, execution)
+
+
+def _run_from(checkpoints: Checkpoints, recipe: Recipe, execution: Execution) -> Iterator[Event]:
+    totals = execution.totals
     totals.restore(checkpoints.restored_totals or {})
     with _timed(totals, "start"), execution.parallel.together():
         model = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)

@@ -6,8 +6,8 @@ They are numbered as they are written, for steps begin anew with each stage. A c
 state, the stage and the step. There is no random state and no data position to hold: both follow from the run's seeds
 and the step.
 
-A checkpoint that cannot be written, for a full disk for one, is left out: a run that goes on is worth more than one
-that could have been resumed.
+A checkpoint that cannot be written or taken to the bucket, for a full disk for one, is left out: a run that goes on is
+worth more than one that could have been resumed.
 """
 
 import json
@@ -18,27 +18,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-KEEP = 2
+from raylab.storage import Storage
+from raylab.training.parallel import Parallel
+from raylab.training.shelf import MANIFEST, Shelf
 
 
 class Checkpoints:
     """The checkpoints of one run in `folder`; with no folder, none are written and every stage starts at its start.
 
-    totals: called when saving; its JSON value comes back as `restored_totals`.
+    totals: called when saving; its JSON value comes back as `restored_totals`. All workers go on from the checkpoint
+    that rank 0 finds newest, wherever their machines; rank 0 alone saves.
     """
 
-    def __init__(self, folder: Path | None = None, every_s: float = 30.0, totals: Callable[[], Any] = dict) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Storage | Path | None = None, every_s: float = 30.0, totals: Callable[[], Any] = dict,
+        parallel: Parallel | None = None,
+    ) -> None:  # fmt: skip
         self.every_s = every_s
         self.totals = totals
         self._saved_at = time.monotonic()
-        self._found = self._newest() if folder else None
         self._reasons: list[str] = []  # why checkpoints were left out, each once
         self._untold: list[str] = []
+        place = Storage(here=folder) if isinstance(folder, Path) else folder
+        self._shelf = Shelf(place, self._leave_out) if place else None
+        self._found = self._shelf.newest(parallel or Parallel()) if self._shelf else None
 
     @property
     def stage(self) -> str | None:
@@ -60,24 +67,28 @@ class Checkpoints:
         return int(manifest["step"])
 
     def due(self) -> bool:
-        """Whether it is time for another checkpoint."""
-        return self.folder is not None and time.monotonic() - self._saved_at >= self.every_s
+        """Whether it is time for another checkpoint; not while the last one is on its way to a bucket."""
+        return self._shelf is not None and time.monotonic() - self._saved_at >= self.every_s and not self._shelf.busy
 
     def save(self, stage: str, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Write a checkpoint whole, and drop all but the last two; or leave no trace of it but a notice."""
-        assert self.folder is not None
-        order = 1 + max((_number(p) for p in self.folder.glob("step_*")), default=0)
-        target = self.folder / f"step_{order:06d}"
-        temporary = self.folder / f".{target.name}"
+        assert self._shelf is not None
+        name = self._shelf.next_name()
+        temporary = self._shelf.folder / f".{name}"
         try:
             self._write(temporary, {"stage": stage, "step": step}, model, optimizer)
-            temporary.rename(target)
+            temporary.rename(self._shelf.folder / name)
+            self._shelf.added(name)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             self._leave_out(f"no checkpoint could be written: {error}")
-        for old in sorted(self.folder.glob("step_*"))[:-KEEP]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._shelf.drop_old()
         self._saved_at = time.monotonic()
+
+    def close(self) -> None:
+        """Wait until the last one has been taken to the bucket, if there is one."""
+        if self._shelf is not None:
+            self._shelf.settle()
 
     def _write(self, folder: Path, place: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -85,7 +96,7 @@ class Checkpoints:
         save_file(_weights(model), folder / "model.safetensors")
         save_file(_optimizer_state(model, optimizer), folder / "optimizer.safetensors")
         sizes = {f.name: f.stat().st_size for f in folder.iterdir()}
-        (folder / "manifest.json").write_text(json.dumps({**place, "sizes": sizes, "totals": self.totals()}))
+        (folder / MANIFEST).write_text(json.dumps({**place, "sizes": sizes, "totals": self.totals()}))
 
     def _leave_out(self, reason: str) -> None:
         if reason not in self._reasons:
@@ -96,38 +107,6 @@ class Checkpoints:
         """Why checkpoints were left out since the last call: a reason is told once."""
         untold, self._untold = self._untold, []
         return untold
-
-    def clear(self) -> None:
-        """Delete every checkpoint of the run."""
-        if self.folder is not None:
-            for path in (*self.folder.glob("step_*"), *self.folder.glob(".step_*")):
-                shutil.rmtree(path, ignore_errors=True)
-
-    def _newest(self) -> tuple[Path, dict[str, Any]] | None:
-        assert self.folder is not None
-        for folder in sorted(self.folder.glob("step_*"), reverse=True):
-            manifest = _manifest(folder)
-            if manifest is not None:
-                return folder, manifest
-        return None
-
-
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a complete checkpoint, or None for one that was cut short."""
-    try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-        if any((folder / name).stat().st_size != size for name, size in manifest["sizes"].items()):
-            return None
-        for name in manifest["sizes"]:
-            with safe_open(folder / name, "pt"):  # reads the header, and checks it against the file's length
-                pass
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return None
-    return manifest
-
-
-def _number(folder: Path) -> int:
-    return int(folder.name.removeprefix("step_"))
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:

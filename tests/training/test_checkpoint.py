@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from raylab.data.prepared import Prepared
-from raylab.training.checkpoint import KEEP, Checkpoints
+from raylab.training.checkpoint import Checkpoints
 from raylab.training.progress import Notice, Result
+from raylab.training.shelf import KEEP
 from raylab.trial import Execution, run_recipe
 from tests import tiny
 

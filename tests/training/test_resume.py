@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from raylab.data.prepared import Prepared
-from raylab.training.checkpoint import KEEP
+from raylab.training.shelf import KEEP
 from tests import tiny
 from tests.tiny import Trace
 
