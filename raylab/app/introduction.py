@@ -55,6 +55,7 @@ def _work(opened: Opened) -> Iterator[tuple[str, str]]:
     yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
     arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
     yield "Verdict", f"the winner, {arms}, by {metric} on {settings.seeds} fresh paired seeds and the test split"
-    workers = f"{place.workers_per_lane} worker{'s' * (place.workers_per_lane > 1)}"
+    least, most = place.least_workers, place.most_workers
+    workers = f"{least} to {most} workers" if least < most else f"{most} worker{'s' * (most > 1)}"
     kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""
     yield "Lanes", f"{place.lanes} of {workers}{kind}"

@@ -103,11 +103,13 @@ def _explore(conduct: Conduct, folder: Path) -> tuple[list[float], int]:
     return ends, ledger.path.stat().st_size
 
 
-def _start_answering(count: int, config: Any, storage: Path) -> list[Any]:
+def _start_answering(count: int, config: Any, storage: Path) -> Any:
     """Lanes that have the answer ready, in place of raylab.cluster.lanes.start_lanes."""
     import ray
 
-    return [ray.remote(num_cpus=0)(answering_lane).remote(config.queue, lane) for lane in range(count)]
+    from raylab.cluster.lanes import Lanes
+
+    return Lanes(ended=[ray.remote(num_cpus=0)(answering_lane).remote(config.queue, lane) for lane in range(count)], keeper=None)
 
 
 def answering_lane(queue_name: str, lane: int) -> None:

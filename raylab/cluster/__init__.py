@@ -15,6 +15,7 @@ for _name, _value in {
     "RAY_worker_maximum_startup_concurrency": "16",  # as many as cores is few: on a small machine Ray warns of it
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one a lane, on any node, which would never be idle then
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }.items():

@@ -24,16 +24,20 @@ END_FILE = "end.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneConfig:
-    """What every lane of a study is told: actor name of the queue, folders, workers and what each of them gets."""
+    """What every lane of a study is told: actor name of the queue, folders, workers and what each of them gets.
+
+    workers: how many, or the fewest and the most. resize_every_s: how often an elastic lane looks whether more fit.
+    """
 
     queue: str
     data: str
     runs: str
-    workers: int
+    workers: int | tuple[int, int]
     gpus_per_worker: float
     threads: int
     plugins: tuple[str, ...] = ()
     checkpoint_every_s: float = 30.0
+    resize_every_s: float = 60.0
 
 
 class LaneLostError(RuntimeError):

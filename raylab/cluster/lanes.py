@@ -1,42 +1,61 @@
 """Lanes: long-lived Ray Train worker groups that execute run after run.
 
 Starting a worker group costs seconds; a run on a warm one costs nothing beyond its steps (`raylab.cluster.attempt` says
-what its workers do). A lost worker ends the group, and the next one takes its unfinished run up again from its checkpoint.
+what its workers do). A lost worker ends the group; the run it was at goes on from its checkpoint, on the next lane that
+is free or on the same one with new workers.
+
+A lane asks the queue whether it is wanted before it asks the cluster for workers: on a cluster that grows, machines come
+for runs that wait, and go when their lane has been idle for long enough.
 
 Who watches whom: Ray Train sees a worker die and ends its group; the lane's keeper then starts another. Ray restarts
-the keeper. The queue notices a lane that tells nothing of its run (see LaneRunner, which kills it).
+the keeper. The queue notices a lane that tells nothing, at a run or while it starts (see LaneRunner, which kills it).
+LaneRunner notices that the queue is lost, and starts another with new lanes.
 """
 
 import itertools
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError, lane_loop
 from raylab.cluster.queue import Queue
+from raylab.cluster.roster import ROOM_S
 from raylab.cluster.trial import NAMESPACE
+from raylab.cluster.watch import Watch
 
 ON_HEAD = {"node:__internal_head__": 0.001}  # actors of no CPU are put anywhere else, also on a node that may be taken away
+# Of an elastic lane: Ray Train may still count a node that has just gone, and asks for fewer workers only after that
+ELASTIC_ROOM_S = 15.0
 
 
-def start_queue(name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int]) -> Any:
+def start_queue(name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int], idle_after_s: float | None = None) -> Any:
     """The queue's actor. It takes no CPU; its many waiting calls are coroutines."""
     actor = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=10_000)(Queue)
-    return actor.options(name=name, namespace=NAMESPACE).remote(ended, lost)
+    return actor.options(name=name, namespace=NAMESPACE).remote(ended, lost, idle_after_s)
 
 
-def start_lanes(count: int, config: LaneConfig, storage: Path) -> list[Any]:
-    """Start `count` lanes; each returned reference is ready when its lane has ended, with a LaneLostError if it cannot run."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lanes:
+    """Lanes that were started. ended: a reference for each, ready when it has ended, with a LaneLostError if it cannot
+    run. keeper: the actor that keeps them up; when it is killed, all that they consist of goes with it."""
+
+    ended: list[Any]
+    keeper: Any
+
+
+def start_lanes(count: int, config: LaneConfig, storage: Path) -> Lanes:
+    """Start `count` lanes, each of which asks for workers when the queue wants it."""
     lasting = {"max_restarts": -1, "max_task_retries": -1}
     keeper = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=count, **lasting)(_Keeper).remote(config, str(storage))
-    return [keeper.keep.remote(index) for index in range(count)]
+    return Lanes(ended=[keeper.keep.remote(index) for index in range(count)], keeper=keeper)
 
 
 class _Keeper:
@@ -46,18 +65,24 @@ class _Keeper:
     def __init__(self, config: LaneConfig, storage: str) -> None:
         self.config, self.storage = config, storage
         self.starts = itertools.count()
+        room_s = ROOM_S if isinstance(config.workers, int) else ELASTIC_ROOM_S
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a process a lane that takes 5 % of a core; lost is lost here
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(room_s)  # Ray Train hands it to its controllers
 
     def keep(self, index: int) -> None:
-        """Run lane `index` until the queue closes, with new workers whenever they are lost."""
+        """Run lane `index` whenever it is wanted until the queue closes, with new workers whenever they are lost."""
         queue = ray.get_actor(self.config.queue, namespace=NAMESPACE)
-        while True:
+        while ray.get(queue.wanted.remote(index)):
             try:
                 self._trainer(index).fit()
-                return
             except (TrainingFailedError, RayError) as error:
+                if no_room(error):
+                    continue  # whoever is wanted by now: the runs that waited may be with other lanes
                 reason = loss_reason(error)
-            if not ray.get(queue.lost.remote(index, reason)):
-                raise LaneLostError(f"lane {index} was lost again and again before it took up a run; the last time: {reason}")
+                if not ray.get(queue.lost.remote(index, reason, not announced(error))):
+                    raise LaneLostError(
+                        f"lane {index} was lost again and again before it took up a run; the last time: {reason}"
+                    ) from None
 
     def _trainer(self, index: int) -> TorchTrainer:
         """A worker group of its own for every start: what ended the last one may have been Ray Train's controller."""
@@ -67,13 +92,30 @@ class _Keeper:
             lane_loop,
             train_loop_config={"lane": index, **asdict(config)},
             torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
-            scaling_config=ray.train.ScalingConfig(num_workers=config.workers, use_gpu=cuda, resources_per_worker=resources),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=config.workers, use_gpu=cuda, resources_per_worker=resources,
+                elastic_resize_monitor_interval_s=config.resize_every_s,
+            ),
             run_config=ray.train.RunConfig(
                 name=f"lane{index}-{os.getpid()}-{next(self.starts)}",
                 storage_path=self.storage,
-                failure_config=ray.train.FailureConfig(max_failures=0),
+                failure_config=ray.train.FailureConfig(
+                    max_failures=0, max_preemption_failures=0, controller_failure_limit=0  # all is told to the queue
+                ),
+                callbacks=[Watch(config.queue, index)],
             ),
-        )
+        )  # fmt: skip
+
+
+def no_room(error: BaseException) -> bool:
+    """Was there no room for the workers of a group, for so long that Ray Train gave it up?"""
+    return isinstance(error, ControllerError) and isinstance(error.controller_failure, WorkerGroupStartupTimeoutError)
+
+
+def announced(error: BaseException) -> bool:
+    """Was a worker lost with a machine that had been announced to go?"""
+    causes = [getattr(cause, "health_check_failure", cause) for cause in getattr(error, "worker_failures", {}).values()]
+    return any(isinstance(cause, ActorDiedError) and cause.preempted for cause in causes)
 
 
 def loss_reason(error: BaseException) -> str:

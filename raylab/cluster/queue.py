@@ -6,16 +6,22 @@ it starts, and all that happens goes to the driver as events for the ledger.
 A request is identified by its run key; who asked holds a token. A run goes on past a rung when one holder allows it,
 and stops there when all have let go. A stale token says nothing: with actor reuse Ray Tune releases late and twice.
 
-Faults of the machines cost attempts, each told with its reason: a run whose lane was lost is taken up again by that
-lane, up to three attempts in all. What a recipe raises is its result and is never tried again.
+Faults of the machines cost attempts, each told with its reason: a run whose lane was lost is the next that is taken
+up, by whichever lane is free first, up to three attempts in all. A lane that was given more or fewer workers costs
+none. What a recipe raises is its result and is never tried again.
+
+What is known of the lanes themselves stands in `raylab.cluster.roster`.
 """
 
 import asyncio
+import contextlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from raylab.cluster.roster import Roster
 
 ATTEMPTS = 3  # then a recipe that takes its lane down every time is recorded as failed
 # A worker that raised alone waits so long for the others. If one of them was killed, and it raised for that, the whole
@@ -32,7 +38,7 @@ class _Run:
     decision: "asyncio.Future[bool] | None" = None
     end: dict[str, Any] | None = None
     attempts: int = 0
-    lost: int = 0  # of the attempts
+    faults: int = 0  # of the attempts, those lost by a fault
 
     def waits(self) -> bool:
         """Does a lane wait for the decision at a rung?"""
@@ -45,44 +51,24 @@ class _Run:
             self.rung = None
 
 
-@dataclass(kw_only=True, slots=True)
-class _Lane:
-    """What is known of a lane, from one start of its workers to the next."""
-
-    key: str | None = None  # of the run it is at
-    live: dict[str, Any] = field(default_factory=dict)  # how far that is
-    heard: float | None = None  # when it last told anything of that run; None while it has none, or is being restarted
-    workers: dict[int, Any] = field(default_factory=dict)  # handles, by rank
-    given_up: str = ""  # why its workers are being killed
-    meeting: "_Meeting | None" = None
-
-
-@dataclass(kw_only=True, slots=True)
-class _Meeting:
-    """The workers of a lane at the end of a run: how it ended for each, by rank."""
-
-    ends: dict[int, dict[str, Any]] = field(default_factory=dict)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def end(self) -> dict[str, Any]:
-        """How it ended: with the error of the lowest rank that has one."""
-        ends = [self.ends[rank] for rank in sorted(self.ends)]
-        return next((end for end in ends if end["error"]), ends[0])
-
-
 class Queue:
     """The queue's logic; `raylab.cluster.lanes` makes it an actor.
 
-    ended: the `end` events of the study so far, by run key. lost: how many attempts were lost, by run key.
+    ended: the `end` events of the study so far, by run key. lost: how many attempts were lost by a fault, by run key.
+    idle_after_s: how long a lane waits for a run before it gives its workers back; None: lanes stay up.
     """
 
-    def __init__(self, ended: Mapping[str, Mapping[str, Any]], lost: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        ended: Mapping[str, Mapping[str, Any]],
+        lost: Mapping[str, int] | None = None,
+        idle_after_s: float | None = None,
+    ) -> None:
         self._runs = {key: _Run(request={"key": key}, end=dict(end)) for key, end in ended.items()}
         self._lost = dict(lost or {})
         self._waiting: deque[str] = deque()
         self._arrived = asyncio.Event()
-        self._lanes: dict[int, _Lane] = {}
-        self._barren: Counter[int] = Counter()  # times in a row that a lane was lost before it asked for anything
+        self._lanes = Roster(idle_after_s)
         self._events: list[dict[str, Any]] = []
         self._tokens = 0
         self._closed = False
@@ -96,10 +82,10 @@ class Queue:
         run = self._runs.get(key)
         if run is None:
             lost = self._lost.get(key, 0)
-            run = self._runs[key] = _Run(request=request, attempts=lost, lost=lost)
+            run = self._runs[key] = _Run(request=request, attempts=lost, faults=lost)
             self._tell("run", **{k: request[k] for k in ("key", "role", "replicate", "trial", "recipe", "values", "label")})
             self._waiting.append(key)
-            self._arrived.set()
+            self._call()
         elif request["trial"] != run.request.get("trial"):  # a trial that lost its own process asks again
             self._tell("cached", key=key, trial=request["trial"])
         run.feeds[self._tokens] = asyncio.Queue()
@@ -125,44 +111,70 @@ class Queue:
 
     # --- lanes --------------------------------------------------------------------------------------------------
 
+    async def wanted(self, lane: int) -> bool:
+        """Whether a lane is to be started: answers when runs wait for it, and False if there will be none."""
+        if self._lanes[lane].key is not None:
+            self._lose(lane, "the keeper of the lanes was lost")
+        if self._closed and not self._waiting:
+            return False
+        answer = self._lanes.sleep(lane)
+        self._lanes.call(len(self._waiting))
+        return await answer
+
+    async def gathering(self, lane: int, controller: Any) -> None:
+        """A lane's workers are being asked for. controller: a handle of who does it, for `hanging` to return."""
+        at = self._lanes[lane]
+        at.controller, at.gathering = controller, time.monotonic()
+
+    async def gathered(self, lane: int, workers: list[Any]) -> None:
+        """There was room for a lane's workers, and they are started. workers: their handles."""
+        self._lanes[lane].workers = dict(enumerate(workers))
+
     async def join(self, lane: int, rank: int, host: str, pid: int, worker: Any) -> None:
         """A worker of a lane is up. worker: its handle, for `hanging` to return."""
-        self._lane(lane).workers[rank] = worker
+        self._lanes[lane].workers[rank] = worker
         self._tell("worker", lane=lane, rank=rank, host=host, pid=pid)
 
     async def take(self, lane: int) -> dict[str, Any] | None:
-        """The next request for a lane, with the number of the `attempt`: the one it was at, if it was lost there; None
-        if there is none yet; an empty one if there will be none."""
-        self._barren[lane] = 0
-        if (key := self._lane(lane).key) is not None:
-            if self._runs[key].lost < self._runs[key].attempts:
-                await self._lose(lane, "the lane was lost")
-            if self._lane(lane).key == key:
-                return self._start(lane, key)
+        """The next request for a lane, with the number of the `attempt`; None if there is none yet; an empty one if the
+        lane is to end: there will be no more, or there was none for long enough."""
+        at = self._lanes[lane]
+        if at.key is not None:
+            self._lose(lane, "the lane was lost")
+        at.barren = 0
+        at.rest()
+        turn = at.turn
         if not self._waiting and not self._closed:
             self._arrived.clear()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), IDLE_S)
-            except TimeoutError:
-                return None
-        if not self._waiting:
-            return {} if self._closed else None
-        return self._start(lane, self._waiting.popleft())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), min(IDLE_S, self._lanes.idle_after_s or IDLE_S))
+        if at.turn != turn:
+            return None  # to nobody: its workers were lost meanwhile
+        if self._waiting:
+            return self._start(lane, self._waiting.popleft())
+        if self._closed or self._lanes.has_waited(lane):
+            at.fall()
+            return {}
+        return None
 
-    def _lane(self, lane: int) -> _Lane:
-        return self._lanes.setdefault(lane, _Lane())
+    def _call(self) -> None:
+        """A run has come to wait: wake the lanes that are up, and those that must come."""
+        self._arrived.set()
+        self._lanes.call(len(self._waiting))
 
     def _start(self, lane: int, key: str) -> dict[str, Any]:
-        run, at = self._runs[key], self._lane(lane)
+        run = self._runs[key]
         run.decide(False)  # a lane that was lost at a rung asks there again
         run.attempts += 1
-        at.key, at.live, at.heard, at.meeting = key, {}, time.monotonic(), _Meeting()
+        self._lanes[lane].begin(key)
+        if self._closed and not self._waiting:
+            self._lanes.dismiss()
         self._tell("start", key=key, lane=lane, attempt=run.attempts)
         return {**run.request, "attempt": run.attempts}
 
     async def tick(self, lane: int, live: dict[str, Any], points: list[dict[str, Any]]) -> None:
         """How far a lane is, and the curve's points since the last tick."""
-        at = self._lane(lane)
+        at = self._lanes[lane]
         if at.key == live["key"] and at.heard is not None:
             at.live, at.heard = live, time.monotonic()
         if points:
@@ -187,7 +199,7 @@ class Queue:
         for feed in run.feeds.values():
             feed.put_nowait(run.rung)
         decision = await run.decision
-        for at in self._lanes.values():
+        for at in self._lanes:
             if at.key == key:
                 at.heard = time.monotonic()  # it could not tell anything while it waited
         return decision
@@ -198,7 +210,7 @@ class Queue:
         None if the others do not come to a worker that raised: the run has failed with its error, and they wait in an
         operation that it never joined, so that the lane's workers have to be started anew.
         """
-        at = self._lane(lane)
+        at = self._lanes[lane]
         meeting = at.meeting
         if meeting is None or at.key != end["key"] or self._runs[end["key"]].attempts != attempt:
             return None  # the lane was given up
@@ -215,58 +227,69 @@ class Queue:
 
     async def finish(self, lane: int, end: dict[str, Any]) -> None:
         """Report the end of the lane's run; a second report of the same run is ignored."""
-        run, at = self._runs[end["key"]], self._lane(lane)
-        at.key, at.live, at.heard = None, {}, None
+        self._lanes[lane].rest()
+        self._end(end)
+
+    def _end(self, end: dict[str, Any]) -> None:
+        run = self._runs[end["key"]]
         if run.end is None:
             run.end = {"event": "end", **end}
             self._tell(**run.end)
             for feed in run.feeds.values():
                 feed.put_nowait(run.end)
 
-    async def lost(self, lane: int, reason: str) -> bool:
-        """A lane's workers are gone. False if it should not be started again: it never gets as far as to ask for a run."""
-        at = self._lane(lane)
-        at.workers, at.meeting, at.heard = {}, None, None
+    async def lost(self, lane: int, reason: str, fault: bool = True) -> bool:
+        """A lane's workers are gone. fault: False if their machine was taken away as it had been announced. False is
+        answered if it should not be started again: it never gets as far as to ask for a run."""
+        at = self._lanes[lane]
         if at.key is not None:
-            await self._lose(lane, at.given_up or reason)
-        at.given_up = ""
-        self._barren[lane] += 1
-        return self._barren[lane] < ATTEMPTS
+            self._lose(lane, at.given_up or reason, fault)
+        at.fall()
+        at.barren += fault
+        return at.barren < ATTEMPTS
 
-    async def _lose(self, lane: int, reason: str) -> None:
-        """An attempt has come to nothing. The lane keeps its run, unless that was the last one."""
-        at = self._lane(lane)
+    async def resized(self, lane: int, workers: int) -> None:
+        """A lane is started anew with so many workers."""
+        at = self._lanes[lane]
+        if at.key is not None:
+            self._lose(lane, f"the lane is resized to {workers} worker{'s' * (workers > 1)}", fault=False)
+        at.fall("called")
+
+    def _lose(self, lane: int, reason: str, fault: bool = True) -> None:
+        """An attempt has come to nothing. The run is the next to be taken up, unless that was its last attempt."""
+        at = self._lanes[lane]
         assert at.key is not None
-        run = self._runs[at.key]
-        run.lost = run.attempts
-        self._tell("lost", key=at.key, lane=lane, attempt=run.attempts, position=at.live.get("position", 0), reason=reason)
-        if run.attempts >= ATTEMPTS:
+        key, run = at.key, self._runs[at.key]
+        position = at.live.get("position", 0)
+        self._tell("lost", key=key, lane=lane, attempt=run.attempts, position=position, reason=reason, fault=fault)
+        run.faults += fault
+        at.fall()
+        if run.faults >= ATTEMPTS:
             error = f"infrastructure: the lane was lost {ATTEMPTS} times while it ran this recipe; the last time: {reason}"
-            end = {"key": at.key, "state": "failed", "metrics": {}, "scores": {}, "seconds": {}, "error": error}
-            await self.finish(lane, end)
+            self._end({"key": key, "state": "failed", "metrics": {}, "scores": {}, "seconds": {}, "error": error})
+        else:
+            self._waiting.appendleft(key)
+            self._call()
 
     # --- the driver ---------------------------------------------------------------------------------------------
 
     async def poll(self) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-        """The events since the last call, and what each lane is at."""
+        """The events since the last call, and by lane what it is at (see Roster.live)."""
         events, self._events = self._events, []
-        return events, {lane: at.live for lane, at in self._lanes.items() if at.live}
+        return events, self._lanes.live()
 
-    async def hanging(self, limit_s: float) -> list[Any]:
-        """The workers of lanes that have told nothing of their run for so long, to be killed. One that waits for a
-        decision at a rung does not hang."""
-        workers: list[Any] = []
-        for at in self._lanes.values():
-            silent_s = time.monotonic() - at.heard if at.heard is not None else 0.0
-            if at.key is not None and silent_s > limit_s and not self._runs[at.key].waits():
-                at.given_up, at.heard = f"it hung: its workers told nothing for {silent_s:.0f} s and were killed", None
-                workers.extend(at.workers.values())
-        return workers
+    async def hanging(self, limit_s: float, start_limit_s: float) -> list[Any]:
+        """What is to be killed of lanes whose workers have told nothing for so long, or are not up so long after there
+        was room for them. A lane that waits for a decision at a rung does not hang, nor one that waits for room."""
+        asked = [at for at in self._lanes if at.key is None or not self._runs[at.key].waits()]
+        return [handle for at in asked for handle in at.give_up(limit_s, start_limit_s)]
 
     async def close(self) -> None:
         """No more runs: lanes that have nothing to do end."""
         self._closed = True
         self._arrived.set()
+        if not self._waiting:
+            self._lanes.dismiss()
 
     def _tell(self, event: str, **fields: Any) -> None:
         self._events.append({"event": event, **fields})

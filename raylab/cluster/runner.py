@@ -1,9 +1,11 @@
 """Runs a study's requests on lanes of a Ray cluster: the one place where queue, lanes, Tune and ledger meet."""
 
+import contextlib
 import math
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayActorError, RayError
 
-from raylab.cluster.attempt import LaneConfig
-from raylab.cluster.lanes import ON_HEAD, start_lanes, start_queue
+from raylab.cluster.attempt import LaneConfig, LaneLostError
+from raylab.cluster.lanes import ON_HEAD, Lanes, loss_reason, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import sampler
 from raylab.cluster.scheduler import scheduler
@@ -25,22 +28,42 @@ from raylab.search.study import Conduct, Request
 
 POLL_S = 0.2
 HANG_AFTER_S = 300.0  # a lane that tells nothing of its run for so long is taken to hang: loading a model can take minutes
+IDLE_AFTER_S = 60.0  # on a cluster: shorter than it takes to bring a machine up again, longer than from one trial to the next
+QUEUES = 3  # of one search; when the last of them is lost, something is wrong with the machine it stands on
+ENDING_S = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
     """Where and on how much a study runs; none of it decides a number. storage: where the study's folder lies.
-    hang_after_s: a lane's workers are killed when they tell nothing of their run for so long."""
+    workers_per_lane: how many, or the fewest and the most: an elastic lane goes on with those there are.
+    hang_after_s: a lane's workers are killed when they tell nothing of their run for so long; start_within_s: when
+    they are not up so long after there was room for them. idle_after_s: a lane that has waited for a run for so long
+    gives its workers back until one waits; None: it keeps them. resize_every_s: how often an elastic lane looks
+    whether more workers fit."""
 
     folder: Path
     lanes: int
-    workers_per_lane: int = 1
+    workers_per_lane: int | tuple[int, int] = 1
     gpus_per_worker: float = 0.0
     address: str | None = None
     plugins: tuple[str, ...] = ()
     log_level: str = "error"
     checkpoint_every_s: float = 30.0
     hang_after_s: float = HANG_AFTER_S
+    start_within_s: float = HANG_AFTER_S
+    idle_after_s: float | None = None
+    resize_every_s: float = 60.0
+
+    @property
+    def least_workers(self) -> int:
+        """Of a lane."""
+        return self.workers_per_lane if isinstance(self.workers_per_lane, int) else self.workers_per_lane[0]
+
+    @property
+    def most_workers(self) -> int:
+        """Of a lane."""
+        return self.workers_per_lane if isinstance(self.workers_per_lane, int) else self.workers_per_lane[1]
 
 
 Live = dict[int, dict[str, Any]]
@@ -56,7 +79,7 @@ class LaneRunner:
     def __init__(
         self, placement: Placement, data: Path, study: Study, ledger: Ledger, *,
         on_change: Callable[[Study, Live], None] = lambda study, live: None, stop: Callable[[], bool] = lambda: False,
-        start: Callable[[int, LaneConfig, Path], list[Any]] = start_lanes,
+        start: Callable[[int, LaneConfig, Path], Lanes] = start_lanes,
     ) -> None:  # fmt: skip
         self.placement, self.data, self.study, self.ledger = placement, data, study, ledger
         self.on_change, self.stop, self._start = on_change, stop, start
@@ -64,6 +87,10 @@ class LaneRunner:
         self._closing = threading.Event()
         self._error: BaseException | None = None
         self._keep: set[str] = set()
+        self._asked: dict[str, dict[str, Any]] = {}  # of `run`: to be asked of another queue should this one be lost
+        self._queues = 0
+        # A name of its own for every start: on a cluster that lives on, an earlier search may still hold its actors
+        self.queue_name = f"{QUEUE}-{study.name}-{uuid.uuid4().hex[:8]}"
 
     def __enter__(self) -> "LaneRunner":
         place = self.placement
@@ -72,23 +99,37 @@ class LaneRunner:
                 address=place.address or "local", namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
                 logging_level=place.log_level.upper(), **({} if place.address else _this_machine(place)),
             )  # fmt: skip
-        self.queue_name = f"{QUEUE}-{self.study.name}"
-        self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study))
-        config = LaneConfig(
-            queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
-            gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
-        )  # fmt: skip
-        self.lanes = self._start(place.lanes, config, place.folder / "lanes")
+        self._start_queue_and_lanes()
         self._pump = threading.Thread(target=self._follow, name="raylab-ledger", daemon=True)
         self._pump.start()
         return self
 
+    def _start_queue_and_lanes(self) -> None:
+        place = self.placement
+        self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study), place.idle_after_s)
+        self._queues += 1
+        config = LaneConfig(
+            queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
+            gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
+            resize_every_s=place.resize_every_s,
+        )  # fmt: skip
+        self.lanes = self._start(place.lanes, config, place.folder / "lanes")
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closing.set()
         self._pump.join(timeout=10)
+        if self.placement.address and kind is None:
+            self._end_lanes()
         ray.shutdown()
         for leftover in ("lanes", "tune"):
             shutil.rmtree(self.placement.folder / leftover, ignore_errors=True)
+
+    def _end_lanes(self) -> None:
+        """Let the lanes end by themselves: they take back what they asked of the cluster, or it would keep machines for
+        them for minutes."""
+        with contextlib.suppress(RayError):
+            ray.get(self.queue.close.remote(), timeout=ENDING_S)
+            ray.wait(self.lanes.ended, num_returns=len(self.lanes.ended), timeout=ENDING_S)
 
     # --- Runner -------------------------------------------------------------------------------------------------
 
@@ -113,7 +154,9 @@ class LaneRunner:
         """Run these, as far as they have not ended yet."""
         due = [r for r in requests if (run := self.study.runs.get(r.key)) is None or run.state not in ENDED]
         self._keep |= {r.key for r in requests if r.keep_model}
-        ray.get([self.queue.submit.remote(r.plain()) for r in due])
+        self._asked |= {r.key: r.plain() for r in due}
+        with contextlib.suppress(RayActorError):  # who follows the ledger notices that, too, and asks another queue
+            ray.get([self.queue.submit.remote(r.plain()) for r in due])
         self._wait_for([r.key for r in due])
 
     # --- the ledger's thread ------------------------------------------------------------------------------------
@@ -134,9 +177,13 @@ class LaneRunner:
     def _follow(self) -> None:
         try:
             while not self._closing.is_set():
-                self._take_in()
+                try:
+                    self._take_in()
+                except RayActorError as error:
+                    self._recover(error)
                 time.sleep(POLL_S)
-            self._take_in()
+            with contextlib.suppress(RayActorError):
+                self._take_in()
         except BaseException as error:  # told to the main thread, which is waiting for what will not come
             self._error = error
             with self._changed:
@@ -154,11 +201,22 @@ class LaneRunner:
             if event["event"] == "end":
                 self._tidy(event["key"])
         self.on_change(self.study, live)
-        for worker in ray.get(self.queue.hanging.remote(self.placement.hang_after_s), timeout=60):
-            ray.kill(worker)
-        ended, _ = ray.wait(self.lanes, num_returns=len(self.lanes), timeout=0)
+        place = self.placement
+        for hanging in ray.get(self.queue.hanging.remote(place.hang_after_s, place.start_within_s), timeout=60):
+            ray.kill(hanging)
+        ended, _ = ray.wait(self.lanes.ended, num_returns=len(self.lanes.ended), timeout=0)
         if ended and not self._closing.is_set():
-            ray.get(ended)  # a lane that could not be started says why
+            _say_why(ended)
+
+    def _recover(self, error: RayActorError) -> None:
+        """The queue is lost: start another from the ledger, with new lanes. Whoever waited for the old one asks again."""
+        if self._queues == QUEUES:
+            raise LaneLostError(f"the queue was lost {QUEUES} times; the last time: {loss_reason(error)}")
+        ray.kill(self.lanes.keeper)  # and with it the lanes: they would train on for nobody
+        self._start_queue_and_lanes()
+        for key, request in self._asked.items():
+            if self.study.runs.get(key) is None or self.study.runs[key].state not in ENDED:
+                self.queue.submit.remote(request)
 
     def _tidy(self, key: str) -> None:
         """The run is in the ledger: its checkpoints go; the winner's model stays."""
@@ -169,13 +227,23 @@ class LaneRunner:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _say_why(ended: Sequence[Any]) -> None:
+    """Raise what ended a lane, without the traceback of the process that it ended in. A lost queue ends them all."""
+    try:
+        ray.get(list(ended))
+    except RayActorError:
+        return
+    except LaneLostError as error:
+        raise LaneLostError(str(getattr(error, "cause", error))) from None
+
+
 def _this_machine(place: Placement) -> dict[str, Any]:
     """What Ray is started with here: just what the lanes take, so that a run never waits for a lane's share.
 
     A lane's worker group, its controller, the trials that wait for it and our two actors are more processes than Ray
     expects of so few cores; told so, it does not warn of them.
     """
-    workers = place.lanes * place.workers_per_lane
+    workers = place.lanes * place.most_workers
     return {
         "num_cpus": workers,
         "num_gpus": math.ceil(workers * place.gpus_per_worker) or None,
@@ -191,5 +259,5 @@ def _ended(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def _lost(study: Study) -> dict[str, int]:
-    """How many attempts of every run that is not over were lost."""
-    return {run.key: len(run.losses) for run in study.runs.values() if run.losses and run.state not in ENDED}
+    """How many attempts of every run that is not over were lost by a fault."""
+    return {run.key: sum(loss["fault"] for loss in run.losses) for run in study.runs.values() if run.state not in ENDED}

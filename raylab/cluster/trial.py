@@ -4,14 +4,18 @@
 later one is the permission to pass the rung at which the run waits.
 """
 
+import contextlib
 import math
+import time
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayActorError
 
 QUEUE, NAMESPACE = "queue", "raylab"
 OBJECTIVE, PERCENT = "objective", "percent"
+ANOTHER_QUEUE_S = 60.0  # to wait for a queue in the place of one that was lost
 
 
 class Trial(tune.Trainable):
@@ -19,18 +23,12 @@ class Trial(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         self.token: int | None = None
+        self.queue: Any = None
         self.now = config
 
     def step(self) -> dict[str, Any]:
         """Wait for the next rung or the end. Reports the objective (always minimised) and the percent of the run."""
-        queue = ray.get_actor(self.now["queue"], namespace=NAMESPACE)
-        key = self.now["request"]["key"]
-        if self.token is None:
-            self.queue, self.key = queue, key
-            self.token = ray.get(queue.submit.remote(self.now["request"]))
-        else:
-            ray.get(queue.allow.remote(key, self.token))
-        event = ray.get(queue.progress.remote(key, self.token))
+        event = self._event()
         done = event["event"] == "end"
         return {
             OBJECTIVE: self._objective(event),
@@ -38,6 +36,29 @@ class Trial(tune.Trainable):
             "state": event.get("state", "running"),
             "done": done,
         }
+
+    def _event(self) -> dict[str, Any]:
+        """What comes next of the run. A queue that is lost is asked for anew: the driver starts another."""
+        lost_at = None
+        while True:
+            try:
+                return self._ask()
+            except (RayActorError, ValueError):  # it is lost; there is none of that name
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > ANOTHER_QUEUE_S:
+                    raise
+            time.sleep(1.0)
+
+    def _ask(self) -> dict[str, Any]:
+        queue = ray.get_actor(self.now["queue"], namespace=NAMESPACE)
+        key = self.now["request"]["key"]
+        if self.token is None or queue != self.queue:
+            self.queue, self.key = queue, key
+            self.token = ray.get(queue.submit.remote(self.now["request"]))
+        else:
+            ray.get(queue.allow.remote(key, self.token))
+        event: dict[str, Any] = ray.get(queue.progress.remote(key, self.token))
+        return event
 
     def _objective(self, event: dict[str, Any]) -> float:
         value = (event.get("metrics") or {}).get(f"dev_{self.now['metric']}")
@@ -53,7 +74,8 @@ class Trial(tune.Trainable):
 
     def cleanup(self) -> None:
         if self.token is not None:
-            ray.get(self.queue.release.remote(self.key, self.token))
+            with contextlib.suppress(RayActorError):
+                ray.get(self.queue.release.remote(self.key, self.token))
         self.token = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

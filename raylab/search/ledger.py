@@ -7,7 +7,8 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
     worker   lane, rank, host, pid                        a lane's worker is up
     start    key, lane, attempt                           a lane took it up (again)
     restored key, attempt, position                       training went on behind so many steps of the run
-    lost     key, lane, attempt, position, reason         the lane was lost; position: steps done when last heard of
+    lost     key, lane, attempt, position, reason, fault  the lane was lost; position: steps done when last heard of;
+                                                          fault: it counts, unlike a lane that was given other workers
     notice   key, text                                    something to know of a run that goes on, e.g. no checkpoint
     curve    key, points=[{step, time, loss, ...}]        what training printed, several points a line
     rung     key, fraction, metrics                       a score on the way
@@ -142,7 +143,8 @@ def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
         run.rungs.append({"fraction": event["fraction"], "metrics": event["metrics"], "time": event["time"]})
         run.metrics.update(event["metrics"])
     elif kind == "lost":
-        run.losses.append({name: event[name] for name in ("time", "lane", "attempt", "position", "reason")})
+        told = {name: event[name] for name in ("time", "lane", "attempt", "position", "reason")}
+        run.losses.append({**told, "fault": event.get("fault", True)})
     elif kind == "notice":
         run.notices.append(event["text"])
     elif kind == "end":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from raylab.cluster import queue as module
+from raylab.cluster import roster
 from raylab.cluster.queue import ATTEMPTS, Queue
 
 METRICS = {"dev_f1": 0.5}
@@ -41,6 +42,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(roster, "time", clock)
     return clock
 
 
@@ -240,7 +242,7 @@ async def test_a_lost_lane_takes_its_run_again() -> None:
     assert await queue.take(1) == taken("b")
     events = (await queue.poll())[0]
     assert [(e["key"], e["attempt"]) for e in events if e["event"] == "start"] == [("a", 1), ("a", 2), ("b", 1)]
-    lost = {"key": "a", "lane": 0, "attempt": 1, "position": 7, "reason": "worker 0: killed"}
+    lost = {"key": "a", "lane": 0, "attempt": 1, "position": 7, "reason": "worker 0: killed", "fault": True}
     assert [e for e in events if e["event"] == "lost"] == [{"event": "lost", **lost}]
 
 
@@ -297,13 +299,13 @@ async def test_a_lane_that_tells_nothing_hangs(clock: Clock) -> None:
     await queue.submit(request("a"))
     await queue.take(0)
     clock.now += 9
-    assert await queue.hanging(10) == []
+    assert await queue.hanging(10, 50) == []
     await queue.tick(0, {"key": "a", "position": 3}, [])
     clock.now += 9
-    assert await queue.hanging(10) == []
+    assert await queue.hanging(10, 50) == []
     clock.now += 2
-    assert await queue.hanging(10) == ["worker 0", "worker 1"]
-    assert await queue.hanging(10) == [], "once"
+    assert await queue.hanging(10, 50) == ["worker 0", "worker 1"]
+    assert await queue.hanging(10, 50) == [], "once"
     await queue.lost(0, "killed")
     lost = next(e for e in (await queue.poll())[0] if e["event"] == "lost")
     assert lost["reason"] == "it hung: its workers told nothing for 11 s and were killed"
@@ -311,23 +313,263 @@ async def test_a_lane_that_tells_nothing_hangs(clock: Clock) -> None:
 
 @in_a_loop
 async def test_a_lane_that_has_nothing_to_tell_does_not_hang(clock: Clock) -> None:
-    """It is idle, waits for a decision at a rung, or is being started anew."""
+    """It is asleep, waits for a decision at a rung, or is being started anew."""
     queue = Queue({})
     token = await queue.submit(request("a"))
     await queue.take(0)
     waiting = await at_a_rung(queue)
     clock.now += 100
-    assert await queue.hanging(10) == []
+    assert await queue.hanging(10, 50) == []
     await queue.allow("a", token)
     assert await waiting
-    assert await queue.hanging(10) == []
+    assert await queue.hanging(10, 50) == []
     await queue.lost(0, "killed")
-    clock.now += 100
-    assert await queue.hanging(10) == []
+    clock.now += 1000
+    assert await queue.hanging(10, 50) == []
+
+
+@in_a_loop
+async def test_an_idle_lane_that_stops_asking_hangs(clock: Clock) -> None:
+    queue = Queue({})
+    await queue.gathered(0, ["worker 0"])
+    assert await queue.take(0) is None
+    clock.now += 9
+    assert await queue.take(0) is None
+    clock.now += 9
+    assert await queue.hanging(10, 50) == []
+    clock.now += 2
+    assert await queue.hanging(10, 50) == ["worker 0"]
+    assert await queue.lost(0, "killed")
+    assert await told(queue) == [], "no run was lost with it"
+
+
+@in_a_loop
+async def test_a_lane_that_hangs_at_its_start_is_killed(clock: Clock) -> None:
+    """Waiting for room is no hang: Ray Train gives that up by itself, and says so."""
+    queue = Queue({})
+    assert await queue.wanted(0)
+    clock.now += 1000
+    assert await queue.hanging(10, 50) == [], "nobody asks for workers yet"
+    await queue.gathering(0, "controller")
+    clock.now += roster.ROOM_S + 50
+    assert await queue.hanging(10, 50) == []
+    await queue.gathered(0, ["worker 0", "worker 1"])
+    clock.now += 1
+    assert await queue.hanging(10, 50) == ["worker 0", "worker 1", "controller"]
+    assert await queue.hanging(10, 50) == [], "once"
+    assert await queue.lost(0, "killed")
+    assert await queue.wanted(0)
+    await queue.gathering(0, "controller")
+    await queue.take(0)
+    clock.now += 1
+    assert await queue.hanging(10, 50) == [], "it is up"
+
+
+@in_a_loop
+async def test_a_lost_run_is_taken_up_by_the_next_lane_that_is_free() -> None:
+    queue = Queue({})
+    for key in "ab":
+        await queue.submit(request(key))
+    await queue.take(0)
+    await queue.lost(0, "killed")
+    assert await queue.take(1) == taken("a", attempt=2)
+    assert await queue.take(0) == taken("b")
+
+
+@in_a_loop
+async def test_who_was_lost_while_it_asked_is_given_nothing() -> None:
+    """The question of a killed worker is still open when the next run comes."""
+    queue = Queue({})
+    asked = asyncio.create_task(queue.take(0))
+    await settle()
+    await queue.lost(0, "killed")
+    await queue.submit(request("a"))
+    assert await asked is None
+    assert await queue.take(0) == taken("a")
+
+
+@in_a_loop
+async def test_a_lane_that_is_resized_costs_no_attempt() -> None:
+    queue = Queue({})
+    await queue.submit(request("a"))
+    for attempt in range(1, 2 * ATTEMPTS):
+        assert await queue.take(0) == taken("a", attempt)
+        await queue.resized(0, 2)
+    events = [e for e in (await queue.poll())[0] if e["event"] in ("lost", "end")]
+    assert {e["event"] for e in events} == {"lost"}
+    assert not any(e["fault"] for e in events)
+    assert events[0]["reason"] == "the lane is resized to 2 workers"
+    await queue.take(0)
+    await queue.lost(0, "its machine had been announced to go", fault=False)
+    assert await told(queue) == ["start", "lost"]
+
+
+# --- lanes that come when runs wait, and go when none do ------------------------------------------------------------
+
+
+def on_demand(idle_after_s: float = 60.0) -> Queue:
+    return Queue({}, idle_after_s=idle_after_s)
+
+
+async def asleep(queue: Queue, lanes: int) -> list["asyncio.Task[bool]"]:
+    """The keeper's questions whether each lane is wanted."""
+    questions = [asyncio.create_task(queue.wanted(lane)) for lane in range(lanes)]
+    await settle()
+    return questions
+
+
+def called(questions: list["asyncio.Task[bool]"]) -> list[int]:
+    return [lane for lane, question in enumerate(questions) if question.done()]
+
+
+@in_a_loop
+async def test_lanes_that_stay_up_are_called_at_once() -> None:
+    questions = await asleep(Queue({}), 3)
+    assert called(questions) == [0, 1, 2]
+
+
+@in_a_loop
+async def test_as_many_lanes_are_called_as_runs_wait_lowest_numbers_first() -> None:
+    queue = on_demand()
+    questions = await asleep(queue, 4)
+    assert called(questions) == []
+    for key in "ab":
+        await queue.submit(request(key))
+    await settle()
+    assert called(questions) == [0, 1]
+    assert all([await questions[lane] for lane in (0, 1)])
+    await queue.submit(request("a", trial=7))
+    await settle()
+    assert called(questions) == [0, 1], "the same run again needs no lane"
+    await queue.take(0)
+    await queue.submit(request("c"))
+    await settle()
+    assert called(questions) == [0, 1, 2], "lane 1 is on its way to b, lane 0 is at a"
+
+
+@in_a_loop
+async def test_an_idle_lane_is_enough_for_a_run() -> None:
+    queue = on_demand()
+    questions = await asleep(queue, 2)
+    await queue.submit(request("a"))
     await queue.take(0)
     await queue.finish(0, end("a"))
+    await queue.submit(request("b"))
+    await settle()
+    assert called(questions) == [0], "it is about to ask again"
+    await queue.submit(request("c"))
+    await settle()
+    assert called(questions) == [0, 1]
+
+
+@in_a_loop
+async def test_a_lane_that_was_idle_for_long_enough_ends_and_is_called_again(clock: Clock) -> None:
+    queue = on_demand()
+    await asleep(queue, 1)
+    await queue.submit(request("a"))
+    await queue.take(0)
     clock.now += 100
-    assert await queue.hanging(10) == []
+    await queue.finish(0, end("a"))
+    assert await queue.take(0) is None
+    clock.now += 59
+    assert await queue.take(0) is None
+    clock.now += 1
+    assert await queue.take(0) == {}
+    again = (await asleep(queue, 1))[0]
+    assert not again.done()
+    await queue.submit(request("b"))
+    assert await again is True
+
+
+@in_a_loop
+async def test_a_lane_is_as_long_idle_as_its_last_run_is_over(clock: Clock) -> None:
+    queue = on_demand()
+    assert await queue.take(0) is None
+    clock.now += 50
+    await queue.submit(request("a"))
+    await queue.take(0)
+    await queue.finish(0, end("a"))
+    clock.now += 50
+    assert await queue.take(0) is None
+
+
+@in_a_loop
+async def test_a_lost_run_calls_a_lane() -> None:
+    queue = on_demand()
+    questions = await asleep(queue, 2)
+    await queue.submit(request("a"))
+    await queue.take(0)
+    await queue.lost(0, "its machine died")
+    await settle()
+    assert called(questions) == [0, 1], "lane 0 is not asked for again yet"
+    back = asyncio.create_task(queue.wanted(0))
+    await settle()
+    assert not back.done(), "one lane for one run"
+    assert await queue.take(1) == taken("a", attempt=2)
+
+
+@in_a_loop
+async def test_a_lane_for_which_there_was_no_room_is_not_asked_for_in_vain() -> None:
+    """What waited for it is with another lane by then."""
+    queue = on_demand()
+    questions = await asleep(queue, 2)
+    for key in "ab":
+        await queue.submit(request(key))
+    assert await queue.take(0) == taken("a")
+    await queue.finish(0, end("a"))
+    assert await queue.take(0) == taken("b")
+    assert await questions[1]
+    again = asyncio.create_task(queue.wanted(1))
+    await settle()
+    assert not again.done()
+
+
+@in_a_loop
+async def test_a_keeper_that_was_lost_asks_again() -> None:
+    queue = on_demand()
+    await asleep(queue, 2)
+    await queue.submit(request("a"))
+    await queue.take(0)
+    questions = await asleep(queue, 2)
+    assert called(questions) == [0], "the run that it was at waits again"
+    assert await told(queue) == ["run", "start", "lost"]
+
+
+@in_a_loop
+async def test_closing_wakes_the_lanes_that_sleep() -> None:
+    queue = on_demand()
+    questions = await asleep(queue, 2)
+    await queue.close()
+    assert [await question for question in questions] == [False, False]
+    assert await queue.wanted(0) is False
+
+
+@in_a_loop
+async def test_closing_lets_lanes_come_for_what_is_due() -> None:
+    queue = on_demand()
+    await queue.submit(request("a"))
+    await queue.close()
+    questions = await asleep(queue, 2)
+    assert called(questions) == [0]
+    assert await queue.take(0) == taken("a")
+    assert await questions[1] is False
+
+
+@in_a_loop
+async def test_lanes_that_come_are_told_of() -> None:
+    queue = on_demand()
+    await asleep(queue, 3)
+    for key in "ab":
+        await queue.submit(request(key))
+    await queue.gathering(1, "controller")
+    await queue.gathered(1, ["worker"])
+    assert (await queue.poll())[1] == {0: {"state": "waiting for nodes"}, 1: {"state": "starting"}}
+    await queue.take(1)
+    await queue.tick(1, {"key": "a", "step": 3}, [])
+    assert (await queue.poll())[1] == {0: {"state": "waiting for nodes"}, 1: {"key": "a", "step": 3}}
+    here = Queue({})
+    await asleep(here, 1)
+    assert (await here.poll())[1] == {0: {"state": "starting"}}, "on one machine there is always room"
 
 
 @in_a_loop
