@@ -82,7 +82,7 @@ class Display:
         if not self._headed:
             self._headed = True
             self._out.print(Text(f"\n{'run':<9}  {'state':<8}  {score}  seconds  recipe", style="dim"))
-        what = f"trial {run.trial}" if run.role == "explore" else f"seed {run.replicate}"
+        what = f"trial {run.trial}" if run.role == "explore" else f"{'race' if run.role == 'race' else 'seed'} {run.replicate}"
         value = figure(run.metrics.get(f"dev_{self._measure.name}"), 2 if not self._measure.higher_is_better else 3)
         took = figure(run.ended - run.started, 1) if run.ended and run.started else "-"
         reason = f" ({run.error.strip().splitlines()[-1]})" if run.error else ""

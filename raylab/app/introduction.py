@@ -29,7 +29,11 @@ def show_plan(opened: Opened) -> int:
     runs = f"{cost.trials} trials and up to {cost.confirmations} runs that pretrain for the verdict"
     rows = [
         ("Plan", f"{runs}, {cost.tokens:,} corpus tokens at most"),
-        ("Time", f"about {duration(cost.seconds)}: {cost.seconds_a_run:.0f} s a run, from a few steps measured here"),
+        (
+            "Time",
+            f"about {duration(cost.seconds[0])}, at most {duration(cost.seconds[1])} until the verdict is clear: "
+            f"{cost.seconds_a_run:.0f} s a run, from a few steps measured here",
+        ),
         ("Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"),
     ]
     out.print(facts(rows))
@@ -54,7 +58,7 @@ def _work(opened: Opened) -> Iterator[tuple[str, str]]:
     kept = f"; {ended} run{' stands' if ended == 1 else 's stand'} from before" if opened.resumed else ""
     yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
     arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
-    yield "Verdict", f"the winner, {arms}, by {metric} on {settings.seeds} fresh paired seeds and the test split"
+    yield "Verdict", f"the winner, {arms}, by {metric} on at most {settings.seeds} fresh paired seeds and the test split"
     least, most = place.least_workers, place.most_workers
     workers = f"{least} to {most} workers" if least < most else f"{most} worker{'s' * (most > 1)}"
     kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""

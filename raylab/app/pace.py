@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from raylab.search.ledger import ENDED, Run
-from raylab.search.plan import COMPARED
 from raylab.search.study import Conduct
 
 LEAST_ENDED = 2  # runs of this process; before that, nothing is said about the time that is left
@@ -14,7 +13,7 @@ LEAST_ENDED = 2  # runs of this process; before that, nothing is said about the 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """What a study is at. left: runs that have not ended, of this phase and those to come."""
+    """What a study is at. left: runs that have not ended, of this phase and those that are sure to come."""
 
     name: str
     done: int
@@ -29,16 +28,17 @@ class Pace:
         self._conduct, self._lanes, self._clock = conduct, lanes, clock
         self._since = clock()
         self._before = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
-        self._confirmed: list[str] = []
 
     def phase(self) -> Phase:
-        """Explore until no trial is due, then confirm."""
+        """Explore until no trial is due, let the best race, then confirm."""
         trials, due = self._conduct.settings.trials, self._conduct.still_due()
         if due or not self._conduct.explored():
-            return Phase(name="Explore", done=trials - due, of=trials, left=due + self._verdict_at_most())
-        keys = self._confirming()
-        done = sum(1 for _ in self._ended(keys))
-        return Phase(name="Confirm", done=done, of=len(keys), left=len(keys) - done)
+            return Phase(name="Explore", done=trials - due, of=trials, left=due + self._conduct.fewest_runs())
+        confirming = self._conduct.confirmation()
+        asked = confirming or self._conduct.race()
+        done = sum(1 for _ in self._ended(request.key for request in asked))
+        ahead = 0 if confirming else self._conduct.fewest_runs()
+        return Phase(name="Confirm" if confirming else "Select", done=done, of=len(asked), left=len(asked) - done + ahead)
 
     def seconds_left(self) -> float | None:
         """From the mean time of the runs that ended in this process; None until there are two."""
@@ -48,14 +48,6 @@ class Pace:
         mean = statistics.mean(took)
         running = sum(min(mean, self._clock() - max(run.started, self._since)) for run in self._running() if run.started)
         return max(0.0, self.phase().left * mean - running) / self._lanes
-
-    def _verdict_at_most(self) -> int:
-        return self._conduct.settings.seeds * (COMPARED + 1)
-
-    def _confirming(self) -> list[str]:
-        """The verdict's runs; they are known, and stay the same, once exploration is over."""
-        self._confirmed = self._confirmed or [request.key for request in self._conduct.confirmation()]
-        return self._confirmed
 
     def _ended(self, keys: Iterable[str]) -> Iterator[Run]:
         runs = self._conduct.study.runs

@@ -26,13 +26,14 @@ COMPARED = 3  # arms that pretrain in the verdict, at most: winner, baseline, be
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The cost of a study. seconds and disk are estimates; runs and tokens are upper bounds (ASHA stops some early)."""
+    """The cost of a study. seconds and disk are estimates; runs and tokens are upper bounds (ASHA stops some early, and a
+    clear verdict takes the fewest). seconds: to a verdict that is clear at once, and at most."""
 
     trials: int
     confirmations: int
     tokens: int
     seconds_a_run: float
-    seconds: float
+    seconds: tuple[float, float]
     disk_bytes: int
 
 
@@ -40,15 +41,16 @@ def plan(conduct: Conduct, lanes: int, parameters: int) -> Plan:
     """Measure a few steps of the space's start and add up. Spends seconds, trains nothing."""
     settings = conduct.settings
     recipe = conduct.space.recipe(Replay(conduct.space.starts(settings.setting)[0], settings.setting.fixed), settings.setting)
-    confirmations = settings.seeds * COMPARED
+    fewest, most = conduct.fewest_runs(COMPARED), conduct.most_runs(COMPARED)
     seconds_a_run = sum(_stage_seconds(r, conduct.data) for r in (recipe, replace(recipe, stages=())))
-    rounds = -(-settings.trials // lanes) + -(-confirmations // lanes)
+    exploring = -(-settings.trials // lanes)
+    rounds = [exploring + -(-runs // lanes) for runs in (fewest, most)]
     return Plan(
         trials=settings.trials,
-        confirmations=confirmations,
-        tokens=(settings.trials + confirmations) * settings.setting.budget_tokens,
+        confirmations=most,
+        tokens=(settings.trials + most) * settings.setting.budget_tokens,
         seconds_a_run=seconds_a_run,
-        seconds=START_S + rounds * seconds_a_run,
+        seconds=(START_S + rounds[0] * seconds_a_run, START_S + rounds[1] * seconds_a_run),
         disk_bytes=disk_needed(parameters, lanes),
     )
 

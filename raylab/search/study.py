@@ -1,4 +1,13 @@
-"""A study from its first trial to its verdict: explore, choose on dev, confirm on fresh seeds and test, conclude.
+"""A study from its first trial to its verdict: explore, select on dev, confirm on fresh seeds and test, conclude.
+
+    explore   every proposed recipe once: replicate 0. ASHA may stop it early.
+    select    the best of them race on further seeds, replicates 1001, 1002, ..., on dev (raylab.verdict.selection).
+    confirm   the winner and what it is compared with, replicates 1, 2, ..., on test: seeds and questions no selection saw,
+              and no run is stopped early. Seeds are added until the winner is separated from its baseline, or there are no
+              more (raylab.verdict.looks). What only stands beside has the seeds of the first look.
+
+What is due next is a function of the ledger, whatever happened in between. One comparison carries the decision, with an
+error of 5 % over all its looks; the others have 5 % together (raylab.verdict.holm).
 
 Everything is read from and written to the ledger; what runs the recipes is a `Runner`, and this module does not know
 where. A study that was stopped is conducted again from its ledger, and does only what is still due.
@@ -8,7 +17,10 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Protocol
+
+import numpy as np
 
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
@@ -17,16 +29,19 @@ from raylab.search.labels import label
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.space import Setting, Space
 from raylab.seeds import Seeds
+from raylab.verdict import looks, selection
 from raylab.verdict.verdict import Arm, Role, conclude
 
-EXPLORE_SPLITS = ("dev",)
+SELECT_SPLITS = ("dev",)
 CONFIRM_SPLITS = ("dev", "test")
+ARMS = 4  # of a verdict at most: winner, baseline, best baseline found, no pretraining
+RACE_FROM = 1000  # a race's seeds are replicates 1001, 1002, ...: the verdict's, 1, 2, ..., stay fresh
 RUNGS = (0.25,)  # of a recipe's pretraining; the end is a rung, too
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What decides a study's results, as the ledger stores it."""
+    """What decides a study's results, as the ledger stores it. seeds: the most that winner and baseline get in the verdict."""
 
     space: str
     trials: int
@@ -52,7 +67,7 @@ class Request:
     replicate: int
     key: str
     label: str
-    splits: tuple[str, ...] = EXPLORE_SPLITS
+    splits: tuple[str, ...] = SELECT_SPLITS
     rungs: tuple[float, ...] = ()
     trial: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
@@ -92,7 +107,7 @@ class Conduct:
 
     def explore_request(self, recipe: Recipe, values: dict[str, Any], trial: int) -> Request:
         """Replicate 0 of a proposed recipe."""
-        return self._request(recipe, 0, "explore", label(encode(recipe)), EXPLORE_SPLITS, self.settings.rungs, trial, values)
+        return self._request(recipe, 0, "explore", label(encode(recipe)), SELECT_SPLITS, self.settings.rungs, trial, values)
 
     def objective(self, metrics: dict[str, float]) -> float:
         """What the search minimises: the metric on dev, turned round if higher is better; infinite if it is missing."""
@@ -100,8 +115,10 @@ class Conduct:
         return -value if HIGHER_IS_BETTER[self.settings.metric] and math.isfinite(value) else value
 
     def explored(self) -> list[Run]:
-        """Exploration's finished runs, best on dev first."""
-        finished = [r for r in self.study.of_role("explore") if r.state == "finished"]
+        """Exploration's finished runs with a score, best on dev first."""
+        finished = [
+            r for r in self.study.of_role("explore") if r.state == "finished" and math.isfinite(self.objective(r.metrics))
+        ]
         return sorted(finished, key=lambda run: self.objective(run.metrics))
 
     def still_due(self) -> int:
@@ -111,31 +128,82 @@ class Conduct:
 
     def complete(self) -> bool:
         """Whether the ledger answers every run, so that only the verdict is to be drawn."""
-        if self.still_due() or not self.explored():
-            return not self.still_due()
-        runs = self.study.runs
-        return all(request.key in runs and runs[request.key].state in ENDED for request in self.confirmation())
+        return not self.still_due() and not self.due()
+
+    def due(self) -> list[Request]:
+        """What is to run next, once exploration is over; nothing if the verdict can be drawn."""
+        asked = [*self.race(), *self.confirmation()]
+        return [request for request in asked if not self._ended(request)]
+
+    def race(self) -> list[Request]:
+        """Selection's runs as far as they are known now, round by round."""
+        return self._race()[1]
 
     def confirmation(self) -> list[Request]:
-        """The winner and what it is compared with, on fresh paired seeds; one seed of all arms before the next."""
-        replicates = range(1, self.settings.seeds + 1)
-        requests = [self._confirm_request(arm, replicate) for replicate in replicates for arm in self._arms()]
+        """The verdict's runs as far as they are known now, one seed of all arms before the next; none during the race."""
+        losses, asked = self._race()
+        if not len(losses) or not all(map(self._ended, asked)):
+            return []
+        arms = self._arms()
+        seeds, first = self._progress(arms).seeds, looks.planned(self.settings.seeds)[0]
+        requests = [
+            self._confirm_request(arm, replicate)
+            for replicate in range(1, seeds + 1) for arm in arms if arm.role != "beside" or replicate <= first
+        ]  # fmt: skip
         return list({request.key: request for request in reversed(requests)}.values())[::-1]  # equal arms run once
+
+    def fewest_runs(self, arms: int = ARMS) -> int:
+        """Runs of a verdict of so many arms that is clear at its first look, after exploration with a clear leader."""
+        return arms * looks.planned(self.settings.seeds)[0]
+
+    def most_runs(self, arms: int = ARMS) -> int:
+        """Runs of the longest race and the longest verdict of so many arms."""
+        race = sum(min(cap, self.settings.trials) for cap in selection.CAPS) if self.settings.trials > 1 else 0
+        return race + self.fewest_runs(arms) + 2 * (self.settings.seeds - looks.planned(self.settings.seeds)[0])
 
     def conclude(self) -> dict[str, Any]:
         """The verdict over the confirmation's runs, from the ledger."""
         prose = [not example.rendered for example in self.data.splits["test"]]
-        metric = self.settings.metric
-        return conclude([self._arm(c) for c in self._arms()], metric, HIGHER_IS_BETTER[metric], prose)
+        metric, arms = self.settings.metric, self._arms()
+        progress, (losses, _), explored = self._progress(arms), self._race(), self.explored()
+        verdict = conclude(
+            [self._arm(arm, progress.seeds) for arm in arms], metric, HIGHER_IS_BETTER[metric], prose,
+            confidence=progress.confidence, tied=[explored[c].label for c in selection.tied(losses)],
+        )  # fmt: skip
+        return {**verdict, "most_seeds": self.settings.seeds, "looks": list(progress.looks)}
+
+    def _race(self) -> tuple[selection.Table, list[Request]]:
+        """The candidates' losses on dev by round, exploration first, and the runs asked for; the last round may be at work."""
+        explored = self.explored()
+        losses, asked = np.array([[self.objective(run.metrics)] for run in explored]), list[Request]()
+        while len(losses) and (candidates := selection.due(losses)):
+            requests = {c: self._race_request(explored[c], losses.shape[1]) for c in candidates}
+            asked += requests.values()
+            if not all(map(self._ended, requests.values())):
+                break
+            latest = [self._loss(requests[c]) if c in requests else math.nan for c in range(len(explored))]
+            losses = np.column_stack([losses, latest])
+        return losses, asked
+
+    def _loss(self, request: Request) -> float:
+        """The objective of a run that ended; NaN if it gave none."""
+        run = self.study.runs[request.key]
+        loss = self.objective(run.metrics) if run.state == "finished" else math.nan
+        return loss if math.isfinite(loss) else math.nan
+
+    def _ended(self, request: Request) -> bool:
+        run = self.study.runs.get(request.key)
+        return run is not None and run.state in ENDED
 
     def _arms(self) -> list["Contender"]:
         """The winner, the baseline that decides, and what stands beside them without decision."""
         explored = self.explored()
-        best = decode(Recipe, explored[0].recipe)
+        chosen = explored[selection.order(self._race()[0])[0]]
+        best = decode(Recipe, chosen.recipe)
         baseline, family = self.space.baseline_family, self.space.family
         equal = self.space.baseline(best, self.settings.setting)
         arms = [
-            Contender(label=explored[0].label, role="winner", recipe=best),
+            Contender(label=chosen.label, role="winner", recipe=best),
             Contender(label=f"{baseline}, all else equal", role="baseline", recipe=equal),
         ]
         found = next((decode(Recipe, r.recipe) for r in explored if family(decode(Recipe, r.recipe)) == baseline), None)
@@ -143,11 +211,29 @@ class Conduct:
             arms.append(Contender(label=f"best {baseline} found", role="beside", recipe=found))
         return [*arms, Contender(label="no intermediate pretraining", role="beside", recipe=self.space.plain(best))]
 
-    def _arm(self, contender: "Contender") -> Arm:
-        keys = [self._confirm_request(contender, r).key for r in range(1, self.settings.seeds + 1)]
-        ended = [self.study.runs.get(key) for key in keys]
-        scores = [run.scores["test"][self.settings.metric] if run and run.state == "finished" else None for run in ended]
-        return Arm(label=contender.label, role=contender.role, keys=keys, scores=scores)
+    def _progress(self, arms: Sequence["Contender"]) -> looks.Progress:
+        """How far winner and baseline are. A winner that is the baseline itself takes the seeds of one look for its score."""
+        most = self.settings.seeds
+        winner, baseline, *_ = arms
+        if winner.recipe == baseline.recipe:
+            most = looks.planned(most)[0]
+        pairs = ([self._confirm_request(arm, seed) for arm in (winner, baseline)] for seed in range(1, most + 1))
+        ended = list(takewhile(lambda pair: all(map(self._ended, pair)), pairs))
+        return looks.progress([self._scores(ours) for ours, _ in ended], [self._scores(theirs) for _, theirs in ended], most)
+
+    def _arm(self, contender: "Contender", seeds: int) -> Arm:
+        requests = [self._confirm_request(contender, seed) for seed in range(1, seeds + 1)]
+        keys = [request.key for request in requests if request.key in self.study.runs]
+        return Arm(label=contender.label, role=contender.role, keys=keys, scores=list(map(self._scores, requests)))
+
+    def _scores(self, request: Request) -> Sequence[float] | None:
+        """A run's scores on test, question by question; None if it did not run, did not finish, or gave what is no number."""
+        run = self.study.runs.get(request.key)
+        scores = run.scores.get("test", {}).get(self.settings.metric) if run and run.state == "finished" else None
+        return scores if scores and all(map(math.isfinite, scores)) else None
+
+    def _race_request(self, run: Run, number: int) -> Request:
+        return self._request(decode(Recipe, run.recipe), RACE_FROM + number, "race", run.label, SELECT_SPLITS)
 
     def _confirm_request(self, contender: "Contender", replicate: int) -> Request:
         role = "confirm" if contender.role == "winner" else "baseline"
@@ -166,12 +252,12 @@ class Conduct:
 
 
 def conduct(study: Conduct, runner: AbstractContextManager[Runner]) -> dict[str, Any] | None:
-    """Explore and confirm what is still due, on a runner that is started only if anything is. Returns the verdict, or
+    """Explore, select and confirm what is still due, on a runner that is started only if anything is. Returns the verdict, or
     None if no trial finished."""
     if not study.complete():
         with runner as started:
             if study.still_due():
                 started.explore(study)
-            if study.explored():
-                started.run(study.confirmation())
+            while requests := study.due():
+                started.run(requests)
     return study.conclude() if study.explored() else None

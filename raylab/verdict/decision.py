@@ -1,6 +1,6 @@
 """The decision, and the sentence that says it.
 
-An arm is better or worse only where the 95 % interval of the paired difference lies wholly on one side of zero.
+An arm is better or worse only where the interval of the paired difference lies wholly on one side of zero.
 """
 
 import math
@@ -14,17 +14,16 @@ Decision = Literal["better", "worse", "no_reliable_difference", "not_run"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """How a metric is spoken of: "takes 3.1 bits per answer less", "scores 1.2 points of exact match more"."""
+    """How a metric is spoken of: "by 3.1 bits per answer", "by 1.2 points of exact match"."""
 
-    verb: str
     unit: str
     factor: float = 1.0
 
 
 _WORDS = {
-    "bits_per_answer": Words(verb="takes", unit="bits per answer"),
-    "exact_match": Words(verb="scores", unit="points of exact match", factor=100.0),
-    "f1": Words(verb="scores", unit="points of F1", factor=100.0),
+    "bits_per_answer": Words(unit="bits per answer"),
+    "exact_match": Words(unit="points of exact match", factor=100.0),
+    "f1": Words(unit="points of F1", factor=100.0),
 }
 
 
@@ -37,49 +36,52 @@ def decide(estimate: Estimate, higher_is_better: bool) -> Decision:
     return "better" if (estimate.interval.low > 0) == higher_is_better else "worse"
 
 
-def comparison(ours: str, theirs: str, estimate: Estimate, metric: str) -> str:
-    """The figures in plain words, without a decision: "a takes 3.1 bits per answer less than b [2.2, 4.0], 3 paired seeds"."""
+def sentence(ours: str, theirs: str, estimate: Estimate, metric: str, higher_is_better: bool) -> str:
+    """The comparison in plain words: "a beats b by 3.1 bits per answer [2.2, 4.0], 3 paired seeds"."""
     if estimate.mean is None:
         return f"{ours} and {theirs} have no finished seed in common"
-    words = _words(metric)
-    return f"{ours} {words.verb} {amount(estimate, metric)} than {theirs}{_limits(estimate, words)}, {_seeds(estimate)}"
-
-
-def sentence(ours: str, theirs: str, estimate: Estimate, metric: str, higher_is_better: bool) -> str:
-    """The comparison with its decision."""
-    decision = decide(estimate, higher_is_better)
-    if decision == "not_run":
-        return f"{comparison(ours, theirs, estimate, metric)}: not decided, which takes at least 2 paired seeds and 2 questions."
-    return f"{comparison(ours, theirs, estimate, metric)}: {decision.replace('_', ' ')}."
+    figures, seeds = amount(estimate, metric), _seeds(estimate)
+    match decide(estimate, higher_is_better):
+        case "better":
+            return f"{ours} beats {theirs} by {figures}, {seeds}"
+        case "worse":
+            return f"{ours} loses to {theirs} by {figures}, {seeds}"
+        case "no_reliable_difference":
+            return (
+                f"{ours} and {theirs} can't be told apart: {_favoured(ours, theirs, estimate, metric, higher_is_better)}, {seeds}"
+            )
+        case "not_run":
+            return f"{ours} and {theirs} are not decided, which takes at least 2 paired seeds and 2 questions; got {seeds}"
 
 
 def prose_sentence(estimate: Estimate, metric: str, higher_is_better: bool) -> str:
     """What the questions on prose alone say, for when they say something else than all questions."""
     decision = decide(estimate, higher_is_better).replace("_", " ")
-    figures = f"{amount(estimate, metric)}{_limits(estimate, _words(metric))}"
+    figures = _favoured("the winner", "the baseline", estimate, metric, higher_is_better)
     return f"On prose alone ({estimate.questions} questions) the answer is another: {figures}: {decision}."
 
 
 def amount(estimate: Estimate, metric: str) -> str:
-    """The size and direction of a difference: "3.1 bits per answer less"."""
+    """The size of a difference with its interval, seen from the side that it favours: "3.1 bits per answer [2.2, 4.0]"."""
     words, mean = _words(metric), estimate.mean or 0.0
-    number = f"{abs(mean) * words.factor:.{_decimals(estimate, words)}f}"
-    return f"{number} {words.unit} {'less' if mean < 0 else 'more'}"
+    digits = _decimals(estimate, words)
+    text = f"{abs(mean) * words.factor:.{digits}f} {words.unit}"
+    if estimate.interval is None:
+        return text
+    low, high = estimate.interval.low, estimate.interval.high
+    if mean < 0:
+        low, high = -high, -low
+    return f"{text} [{low * words.factor + 0.0:.{digits}f}, {high * words.factor + 0.0:.{digits}f}]"
+
+
+def _favoured(ours: str, theirs: str, estimate: Estimate, metric: str, higher_is_better: bool) -> str:
+    """A difference with the side it favours: "0.5 bits per answer [-0.5, 1.5] in favour of a"."""
+    figures, mean = amount(estimate, metric), estimate.mean or 0.0
+    return f"{figures} in favour of {ours if (mean > 0) == higher_is_better else theirs}" if mean else figures
 
 
 def _words(metric: str) -> Words:
-    return _WORDS.get(metric, Words(verb="scores", unit=metric.replace("_", " ")))
-
-
-def _limits(estimate: Estimate, words: Words) -> str:
-    """The interval, seen in the direction in which the sentence speaks ("less" turns it round)."""
-    if estimate.interval is None or estimate.mean is None:
-        return ""
-    low, high = estimate.interval.low, estimate.interval.high
-    if estimate.mean < 0:
-        low, high = -high, -low
-    digits = _decimals(estimate, words)
-    return f" [{low * words.factor + 0.0:.{digits}f}, {high * words.factor + 0.0:.{digits}f}]"
+    return _WORDS.get(metric, Words(unit=metric.replace("_", " ")))
 
 
 def _decimals(estimate: Estimate, words: Words) -> int:

@@ -1,4 +1,4 @@
-"""A mean over seeds and questions with a 95 % interval for other seeds and other questions.
+"""A mean over seeds and questions with an interval for other seeds and other questions, at 95 % unless told otherwise.
 
 The values are a table with one row a seed and one column a question. For a comparison they are paired differences:
 both arms ran with the same seeds and answered the same questions. Seeds and questions are crossed random effects,
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 
@@ -49,7 +49,8 @@ class Estimate:
     """A mean over `seeds` times `questions` values.
 
     interval: over other seeds and other questions; None with fewer than two of either. seeds_only: over other seeds
-    on the same questions; None with fewer than two seeds. mean: None if there is no value at all.
+    on the same questions; None with fewer than two seeds. mean: None if there is no value at all. p: two-sided, of a
+    true mean of zero: the intervals at 1 - p just reach zero; None without an interval.
     """
 
     mean: float | None
@@ -57,6 +58,7 @@ class Estimate:
     questions: int
     interval: Interval | None
     seeds_only: Interval | None
+    p: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The figures as plain values, None where there is none."""
@@ -70,27 +72,32 @@ class Estimate:
         }
 
 
-def estimate(values: Scores) -> Estimate:
+def estimate(values: Scores, confidence: float = CONFIDENCE) -> Estimate:
     """The mean of S seeds' scores on the same Q questions, with its intervals. Seeds that are None are left out.
 
-    Raises ValueError where rows differ in length or a value is not finite.
+    confidence: of each interval on its own. Raises ValueError where rows differ in length or a value is not finite.
     """
     values_SQ = _table(values)
     seeds, questions = values_SQ.shape
     if values_SQ.size == 0:
         return Estimate(mean=None, seeds=seeds, questions=questions, interval=None, seeds_only=None)
-    seeds_only = _seeds_only(values_SQ) if seeds > 1 else None
-    interval = _wider(seeds_only, _crossed(values_SQ)) if seeds_only and questions > 1 else None
-    return Estimate(mean=float(values_SQ.mean()), seeds=seeds, questions=questions, interval=interval, seeds_only=seeds_only)
+    mean = float(values_SQ.mean())
+    alone = _Spread.of_seeds(values_SQ) if seeds > 1 else None
+    both = (alone, _Spread.crossed(values_SQ)) if alone and questions > 1 else ()
+    return Estimate(
+        mean=mean, seeds=seeds, questions=questions, seeds_only=alone.around(mean, confidence) if alone else None,
+        interval=max((spread.around(mean, confidence) for spread in both), key=lambda i: i.half_width, default=None),
+        p=max((spread.p(mean) for spread in both), default=None),
+    )  # fmt: skip
 
 
-def paired_difference(ours: Scores, theirs: Scores) -> Estimate:
+def paired_difference(ours: Scores, theirs: Scores, confidence: float = CONFIDENCE) -> Estimate:
     """The estimate of ours minus theirs, seed by seed and question by question; a seed counts where both finished.
 
     Raises ValueError where the two do not hold the same seeds and questions.
     """
     pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
-    return estimate([[x - y for x, y in zip(a, b, strict=True)] for a, b in pairs])
+    return estimate([[x - y for x, y in zip(a, b, strict=True)] for a, b in pairs], confidence)
 
 
 def _table(values: Scores) -> Array:
@@ -103,33 +110,40 @@ def _table(values: Scores) -> Array:
     return values_SQ
 
 
-def _seeds_only(values_SQ: Array) -> Interval:
-    """The paired t interval over the seeds' means."""
-    means_S = values_SQ.mean(axis=1)
-    variance = float(means_S.var(ddof=1)) / len(means_S)
-    return _around(float(values_SQ.mean()), variance, len(means_S) - 1)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Spread:
+    """A mean's variance and its degrees of freedom."""
 
+    variance: float
+    freedom: float
 
-def _crossed(values_SQ: Array) -> Interval:
-    """The interval of the crossed model; its variance is never below that of the seeds alone."""
-    seeds, questions = values_SQ.shape
-    mean = values_SQ.mean()
-    seed_S1, question_Q = values_SQ.mean(axis=1, keepdims=True) - mean, values_SQ.mean(axis=0) - mean
-    residual_SQ = values_SQ - mean - seed_S1 - question_Q
-    freedom = np.array([seeds - 1, questions - 1, (seeds - 1) * (questions - 1)])
-    squares = np.array([questions * (seed_S1**2).sum(), seeds * (question_Q**2).sum(), (residual_SQ**2).sum()]) / freedom
-    total = squares @ (1, 1, -1)
-    if total <= squares[0]:
-        return _around(float(mean), squares[0] / values_SQ.size, seeds - 1)
-    # subtracting the residual can leave fewer degrees of freedom than the smallest component has: never below that
-    satterthwaite = max(total**2 / (squares**2 / freedom).sum(), seeds - 1)
-    return _around(float(mean), total / values_SQ.size, satterthwaite)
+    @classmethod
+    def of_seeds(cls, values_SQ: Array) -> "_Spread":
+        """The paired t test's, over the seeds' means."""
+        means_S = values_SQ.mean(axis=1)
+        return cls(variance=float(means_S.var(ddof=1)) / len(means_S), freedom=len(means_S) - 1)
 
+    @classmethod
+    def crossed(cls, values_SQ: Array) -> "_Spread":
+        """The crossed model's; its variance is never below that of the seeds alone."""
+        seeds, questions = values_SQ.shape
+        mean = values_SQ.mean()
+        seed_S1, question_Q = values_SQ.mean(axis=1, keepdims=True) - mean, values_SQ.mean(axis=0) - mean
+        residual_SQ = values_SQ - mean - seed_S1 - question_Q
+        freedom = np.array([seeds - 1, questions - 1, (seeds - 1) * (questions - 1)])
+        squares = np.array([questions * (seed_S1**2).sum(), seeds * (question_Q**2).sum(), (residual_SQ**2).sum()]) / freedom
+        total = squares @ (1, 1, -1)
+        if total <= squares[0]:
+            return cls(variance=squares[0] / values_SQ.size, freedom=seeds - 1)
+        # subtracting the residual can leave fewer degrees of freedom than the smallest component has: never below that
+        satterthwaite = max(total**2 / (squares**2 / freedom).sum(), seeds - 1)
+        return cls(variance=total / values_SQ.size, freedom=satterthwaite)
 
-def _around(mean: float, variance: float, freedom: float) -> Interval:
-    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-    return Interval(low=mean - half, high=mean + half)
+    def around(self, mean: float, confidence: float) -> Interval:
+        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * math.sqrt(self.variance)
+        return Interval(low=mean - half, high=mean + half)
 
-
-def _wider(one: Interval, other: Interval) -> Interval:
-    return max(one, other, key=lambda interval: interval.half_width)
+    def p(self, mean: float) -> float:
+        if self.variance == 0:
+            return float(mean == 0)
+        return float(2 * stdtr(self.freedom, -abs(mean) / math.sqrt(self.variance)))

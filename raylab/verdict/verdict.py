@@ -4,18 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raylab.verdict.decision import Decision, comparison, decide, prose_sentence, sentence
-from raylab.verdict.paired import Estimate, Scores, estimate, paired_difference
+from raylab.verdict import holm
+from raylab.verdict.decision import Decision, decide, prose_sentence, sentence
+from raylab.verdict.paired import CONFIDENCE, Estimate, Scores, estimate, paired_difference
 
 Role = Literal["winner", "baseline", "beside"]
+MOST_TIED = 3  # recipes that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """One recipe of the verdict. `baseline` differs from the winner in one choice; `beside` is shown without decision.
+    """One recipe of the verdict. `baseline` differs from the winner in one choice; `beside` is compared, but decides nothing.
 
     keys: the run key of each replicate. scores: a replicate's score a question, in the order of the test split, or
-    None where that replicate did not finish. All arms have the same replicates in the same order.
+    None where that replicate did not finish. All arms have the same replicates in the same order; one
+    that ran on fewer of them has None for the others.
     """
 
     label: str
@@ -25,21 +28,27 @@ class Arm:
 
 
 def conclude(
-    arms: Sequence[Arm], metric: str, higher_is_better: bool, prose_mask: Sequence[bool] | None = None
-) -> dict[str, Any]:
+    arms: Sequence[Arm], metric: str, higher_is_better: bool, prose_mask: Sequence[bool] | None = None,
+    *, confidence: float = CONFIDENCE, tied: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """The verdict as plain JSON values, None where there is no figure.
 
     prose_mask: a question at a time, True where it rests on somebody's prose instead of a rendered template; None if
-    nothing was rendered. Where prose alone decides otherwise, the sentence says so.
+    nothing was rendered. Where prose alone decides otherwise, the sentence says so. confidence: at which an interval of
+    the headline is drawn, so that it is one of 95 % in spite of the looks there were. tied: the labels of candidates that
+    selection could not tell from the winner.
     """
     winner, baseline = _only(arms, "winner"), _only(arms, "baseline")
+    beside = [arm for arm in arms if arm.role == "beside"]
     return {
         "winner": winner.label if winner else None,
         "baseline": baseline.label if baseline else None,
         "metric": metric,
         "higher_is_better": higher_is_better,
-        **_headline(winner, baseline, metric, higher_is_better, prose_mask),
-        "beside": [_beside(winner, arm, metric) for arm in arms if winner and arm.role == "beside"],
+        **_headline(winner, baseline, metric, higher_is_better, prose_mask, confidence, tied),
+        **_score(winner),
+        "tied": list(tied),
+        "beside": _all_beside(winner, beside, metric, higher_is_better) if winner else [],
         "arms": [_summary(arm) for arm in arms],
     }
 
@@ -52,13 +61,14 @@ def _only(arms: Iterable[Arm], role: Role) -> Arm | None:
 
 
 def _headline(
-    winner: Arm | None, baseline: Arm | None, metric: str, higher_is_better: bool, prose_mask: Sequence[bool] | None
-) -> dict[str, Any]:
+    winner: Arm | None, baseline: Arm | None, metric: str, higher_is_better: bool, prose_mask: Sequence[bool] | None,
+    confidence: float, tied: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     if winner is None or baseline is None or list(winner.keys) == list(baseline.keys):
         return _not_run(winner, baseline)
-    whole = paired_difference(winner.scores, baseline.scores)
-    text = sentence(winner.label, baseline.label, whole, metric, higher_is_better)
-    prose = _prose(winner, baseline, prose_mask)
+    whole = paired_difference(winner.scores, baseline.scores, confidence)
+    text = f"{sentence(winner.label, baseline.label, whole, metric, higher_is_better)}{_beside_the_winner(winner, tied)}."
+    prose = _prose(winner, baseline, prose_mask, confidence)
     if prose and decide(prose, higher_is_better) != decide(whole, higher_is_better):
         text = f"{text} {prose_sentence(prose, metric, higher_is_better)}"
     return {
@@ -83,21 +93,45 @@ def _figures(difference: Estimate, decision: Decision) -> dict[str, Any]:
     return {"difference": difference.mean, **difference.as_json(), "decision": decision}
 
 
-def _prose(winner: Arm, baseline: Arm, mask: Sequence[bool] | None) -> Estimate | None:
+def _prose(winner: Arm, baseline: Arm, mask: Sequence[bool] | None, confidence: float) -> Estimate | None:
     """The difference on prose alone; None where every question or none is on prose, so that there is nothing to add."""
     if mask is None or all(mask) or not any(mask):
         return None
-    return paired_difference(_where(winner.scores, mask), _where(baseline.scores, mask))
+    return paired_difference(_where(winner.scores, mask), _where(baseline.scores, mask), confidence)
 
 
 def _where(scores: Scores, mask: Sequence[bool]) -> Scores:
     return [None if row is None else [x for x, kept in zip(row, mask, strict=True) if kept] for row in scores]
 
 
-def _beside(winner: Arm, arm: Arm, metric: str) -> dict[str, Any]:
-    difference = paired_difference(winner.scores, arm.scores)
-    words = comparison(winner.label, arm.label, difference, metric) + "."
-    return {"label": arm.label, "difference": difference.mean, **difference.as_json(), "sentence": words}
+def _beside_the_winner(winner: Arm, tied: Sequence[str]) -> str:
+    """What selection could not tell apart: "; span and salient can't be told apart"."""
+    if not tied:
+        return ""
+    more = [f"{len(tied) - MOST_TIED} more"] if len(tied) > MOST_TIED else []
+    return f"; {', '.join([*tied[:MOST_TIED], *more])} and {winner.label} can't be told apart on dev"
+
+
+def _all_beside(winner: Arm, arms: Sequence[Arm], metric: str, higher_is_better: bool) -> list[dict[str, Any]]:
+    """The winner against each of the others, all of them together wrong in 5 % of the cases (Holm)."""
+    p_values = [paired_difference(winner.scores, arm.scores).p for arm in arms]
+    tested = [1.0 if p is None else p for p in p_values]  # what cannot be tested is the last to be found different
+    rows = []
+    for arm, p, level, adjusted in zip(arms, p_values, holm.levels(tested), holm.adjusted(tested), strict=True):
+        difference = paired_difference(winner.scores, arm.scores, 1 - level)
+        figures = {**_figures(difference, decide(difference, higher_is_better)), "p": None if p is None else adjusted}
+        note = ", adjusted for the other comparisons (Holm)" if len(arms) > 1 and p is not None else ""
+        text = f"{sentence(winner.label, arm.label, difference, metric, higher_is_better)}{note}."
+        rows.append({"label": arm.label, **figures, "sentence": text})
+    return rows
+
+
+def _score(winner: Arm | None) -> dict[str, Any]:
+    """The winner's own score on test with its interval over other seeds and questions: fresh ones, not those it was chosen by."""
+    whole = estimate(winner.scores if winner else [])
+    limits = whole.interval
+    return {"score": whole.mean, "score_low": limits.low if limits else None, "score_high": limits.high if limits else None,
+            "n_seeds": whole.seeds}  # fmt: skip
 
 
 def _summary(arm: Arm) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A study in memory, run by run, for the tests of what a search says about it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ class ToldStudy:
         """From start to end."""
         self.start(request, began)
         self.end(request, began + took, score)
+
+    def run_due(self, score: Callable[[Request], float]) -> None:
+        """Race and verdict, run by run, until nothing is due."""
+        while requests := self.conduct.due():
+            for request in requests:
+                self.run(request, score(request))
 
     def _tell(self, event: str, at: float, **fields: Any) -> None:
         self.study.apply({"event": event, "time": at, **fields})

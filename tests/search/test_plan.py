@@ -24,10 +24,10 @@ def test_a_plan_adds_up(steps: int, data: Prepared, tmp_path: Path) -> None:
     study, ledger = conduct_in(tmp_path / "s", data, setting=setting)
     before = ledger.path.read_bytes()
     cost = plan(study, lanes=2, parameters=800_000)
-    assert (cost.trials, cost.confirmations) == (6, 9)
-    assert cost.tokens == 15 * setting.budget_tokens
+    assert (cost.trials, cost.confirmations) == (6, 21 + 9)
+    assert cost.tokens == (6 + 30) * setting.budget_tokens
     assert cost.seconds_a_run > 0
-    assert cost.seconds == pytest.approx(planning.START_S + (3 + 5) * cost.seconds_a_run)
+    assert cost.seconds == pytest.approx([planning.START_S + (3 + n) * cost.seconds_a_run for n in (5, 15)])
     assert ledger.path.read_bytes() == before
     assert study.study.runs == {}
 

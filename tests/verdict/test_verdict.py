@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raylab.verdict.decision import comparison, decide, sentence
+from raylab.verdict.decision import decide, sentence
 from raylab.verdict.paired import Estimate, Interval, estimate
 from raylab.verdict.verdict import Arm, Role, conclude
 
@@ -49,25 +49,37 @@ def test_one_seed_decides_nothing() -> None:
 
 def test_the_sentence_of_a_metric_where_less_is_better() -> None:
     text = sentence("salient (rate 0.3)", "uniform", _estimate(-4.0, -2.2), "bits_per_answer", False)
-    assert text == "salient (rate 0.3) takes 3.1 bits per answer less than uniform [2.2, 4.0], 3 paired seeds: better."
+    assert text == "salient (rate 0.3) beats uniform by 3.1 bits per answer [2.2, 4.0], 3 paired seeds"
 
 
 def test_the_sentence_of_exact_match_counts_points() -> None:
     text = sentence("span", "uniform", _estimate(0.004, 0.02), "exact_match", True)
-    assert text == "span scores 1.2 points of exact match more than uniform [0.4, 2.0], 3 paired seeds: better."
+    assert text == "span beats uniform by 1.2 points of exact match [0.4, 2.0], 3 paired seeds"
 
 
 def test_a_limit_that_excludes_zero_is_not_printed_as_zero() -> None:
     assert "[0.02, 1.82]" in sentence("a", "b", _estimate(0.02, 1.82), "bits_per_answer", False)
 
 
-def test_no_reliable_difference_shows_both_signs() -> None:
-    text = sentence("a", "b", _estimate(-0.5, 1.5), "bits_per_answer", False)
-    assert text == "a takes 0.5 bits per answer more than b [-0.5, 1.5], 3 paired seeds: no reliable difference."
+def test_a_loss_is_told_in_its_own_direction() -> None:
+    text = sentence("a", "b", _estimate(1.0, 2.0), "bits_per_answer", False)
+    assert text == "a loses to b by 1.5 bits per answer [1.0, 2.0], 3 paired seeds"
+
+
+@pytest.mark.parametrize(("higher_is_better", "favoured"), [(False, "b"), (True, "a")])
+def test_no_reliable_difference_shows_both_signs(higher_is_better: bool, favoured: str) -> None:
+    text = sentence("a", "b", _estimate(-0.5, 1.5), "bits_per_answer", higher_is_better)
+    told = f"0.5 bits per answer [-0.5, 1.5] in favour of {favoured}"
+    assert text == f"a and b can't be told apart: {told}, 3 paired seeds"
+
+
+def test_ties_favour_nobody() -> None:
+    text = sentence("a", "b", estimate([[0.0, 0.0]] * 3), "bits_per_answer", False)
+    assert text == "a and b can't be told apart: 0.0 bits per answer [0.0, 0.0], 3 paired seeds"
 
 
 def test_a_comparison_of_nothing_says_so() -> None:
-    assert comparison("a", "b", estimate([None]), "f1") == "a and b have no finished seed in common"
+    assert sentence("a", "b", estimate([None]), "f1", True) == "a and b have no finished seed in common"
 
 
 def test_the_verdict_of_a_clear_winner() -> None:
@@ -78,7 +90,9 @@ def test_the_verdict_of_a_clear_winner() -> None:
     assert verdict["low"] < verdict["difference"] < verdict["high"] < 0
     assert (verdict["winner"], verdict["baseline"], verdict["seeds"], verdict["prose"]) == ("winner", "baseline", 3, None)
     [beside] = verdict["beside"]
-    assert "decision" not in beside and beside["difference"] == pytest.approx(-1.0, abs=0.1)
+    assert beside["decision"] == "better" and beside["difference"] == pytest.approx(-1.0, abs=0.1)
+    assert beside["sentence"].startswith("winner beats none by 0.99") and "Holm" not in beside["sentence"]
+    assert verdict["score_low"] < verdict["score"] < verdict["score_high"] and verdict["n_seeds"] == 3
     assert [arm["keys"][0] for arm in verdict["arms"]] == ["winner-0", "baseline-0", "none-0"]
 
 
@@ -137,3 +151,35 @@ def test_a_verdict_is_finite_plain_json() -> None:
     verdict = conclude(arms, "bits_per_answer", False, [True] * 39 + [False])
     assert _plain(verdict)
     assert json.loads(json.dumps(verdict, allow_nan=False)) == verdict
+
+
+def test_comparisons_beside_the_headline_are_adjusted_for_each_other() -> None:
+    """Alone, b would count as different; beside a second comparison it does not."""
+    row_S = [0.5, 1.0, 1.15, 1.9]
+    winner = [[0.0, 0.1, -0.1, 0.0]] * 4
+    b = [[seed, seed + 0.1, seed - 0.1, seed] for seed in row_S]
+    arms = [_arm("winner", winner), _arm("baseline", _noise(8.0, questions=4, seeds=4)), _arm("beside", b, "b")]
+    [alone] = conclude(arms, "bits_per_answer", False)["beside"]
+    same = _arm("beside", [[0.0, 0.1, -0.1, seed] for seed in (0.1, -0.2, 0.0, 0.1)], "same")
+    both = {row["label"]: row for row in conclude([*arms, same], "bits_per_answer", False)["beside"]}
+    assert alone["decision"] == "better" and alone["p"] < 0.05
+    assert both["b"]["decision"] == "no_reliable_difference" and both["b"]["p"] == pytest.approx(2 * alone["p"])
+    assert both["b"]["low"] < alone["low"] and both["b"]["high"] > 0
+    assert both["same"]["decision"] == "no_reliable_difference"
+    assert "adjusted for the other comparisons (Holm)" in both["b"]["sentence"]
+
+
+def test_what_selection_could_not_tell_apart_is_said() -> None:
+    arms = [_arm("winner", _noise(5.0), "salient"), _arm("baseline", _noise(8.0, seed=1), "uniform")]
+    verdict = conclude(arms, "bits_per_answer", False, tied=["span"])
+    assert verdict["sentence"].endswith("3 paired seeds; span and salient can't be told apart on dev.")
+    many = conclude(arms, "bits_per_answer", False, tied=["a", "b", "c", "d", "e"])
+    assert many["sentence"].endswith("; a, b, c, 2 more and salient can't be told apart on dev.")
+    assert many["tied"] == ["a", "b", "c", "d", "e"]
+
+
+def test_looks_widen_the_interval_of_the_headline_alone() -> None:
+    arms = [_arm("winner", _noise(5.0)), _arm("baseline", _noise(8.0, seed=1)), _arm("beside", _noise(6.0, seed=2), "none")]
+    plain, looked = (conclude(arms, "bits_per_answer", False, confidence=level) for level in (0.95, 0.97))
+    assert looked["low"] < plain["low"] and looked["high"] > plain["high"]
+    assert looked["beside"] == plain["beside"] and looked["arms"] == plain["arms"]
