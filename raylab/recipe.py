@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -51,7 +51,8 @@ def knobs(cls: type) -> dict[str, Knob]:
 class Stage(Plugin):
     """One step from model to model. Members are frozen dataclasses, one file each in raylab/stages/.
 
-    `run(model, context)` trains `model` in place and yields `Progress`; what it needs of the world is in `context`.
+    `run(model, context)` trains `model` in place and yields `Progress`; what it needs of the world is in `context`
+    (raylab.training.context.Context).
     """
 
     __slots__ = ()
@@ -59,6 +60,10 @@ class Stage(Plugin):
 
     def run(self, model: Any, context: Any) -> Iterator[Any]:
         """Train `model` in place, yielding raylab.training.progress.Progress."""
+        raise NotImplementedError
+
+    def reads(self, context: Any) -> Sequence[int]:
+        """The corpus tokens that each of its optimizer steps reads: known without training."""
         raise NotImplementedError
 
 

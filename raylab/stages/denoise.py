@@ -1,13 +1,15 @@
 """Intermediate pretraining: predict what a masking policy hides (our reading of Ye et al. 2021; BART, T5)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from transformers import PreTrainedModel
 
+from raylab.data.corpus import Corpus
 from raylab.errors import UserError
 from raylab.masking.corrupt import IGNORED, Batch, corrupt
 from raylab.masking.policy import Policy
@@ -48,8 +50,11 @@ class Denoise(Stage):
 
     def steps(self, context: Context) -> int:
         """Optimizer steps that read the budget."""
-        lengths_P = context.data.corpus.lengths_P[self._rows(context)]
-        return max(1, math.ceil(self.budget_tokens / (min(self.batch_size, len(lengths_P)) * lengths_P.mean())))
+        return _steps(self.budget_tokens, self.batch_size, context.data.corpus.lengths_P[self._rows(context)])
+
+    def reads(self, context: Context) -> Sequence[int]:
+        """The corpus tokens of every step: a matter of the order of passages alone, whatever is hidden."""
+        return _reads(context.data.corpus, self.corpus_share, self.batch_size, self.budget_tokens, context.seeds.data)
 
     def run(self, model: PreTrainedModel, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
@@ -61,10 +66,24 @@ class Denoise(Stage):
         yield from train(model, training, context.parallel, context.checkpoints, context.memory)
 
     def _rows(self, context: Context) -> np.ndarray:
-        """The passages in use: the same ones for every recipe of a replicate that takes the same share."""
-        passages = len(context.data.corpus)
-        chosen = np.random.default_rng(derive(context.seeds.data, "share")).permutation(passages)
-        return np.sort(chosen[: max(1, round(self.corpus_share * passages))])
+        return _rows(len(context.data.corpus), self.corpus_share, context.seeds.data)
+
+
+def _rows(passages: int, share: float, seed: int) -> np.ndarray:
+    """The passages in use: the same ones for every recipe of a replicate that takes the same share."""
+    chosen = np.random.default_rng(derive(seed, "share")).permutation(passages)
+    return np.sort(chosen[: max(1, round(share * passages))])
+
+
+def _steps(budget_tokens: int, batch_size: int, lengths_P: np.ndarray) -> int:
+    return max(1, math.ceil(budget_tokens / (min(batch_size, len(lengths_P)) * lengths_P.mean())))
+
+
+@lru_cache(maxsize=256)  # a study asks for the same few again and again, and the order of many epochs takes a second
+def _reads(corpus: Corpus, share: float, batch_size: int, budget_tokens: int, seed: int) -> Sequence[int]:
+    lengths_P = corpus.lengths_P[_rows(len(corpus), share, seed)]
+    order = Order(lengths_P, batch_size, seed)
+    return tuple(int(lengths_P[order.rows(step)].sum()) for step in range(_steps(budget_tokens, batch_size, lengths_P)))
 
 
 class _Batches:

@@ -1,7 +1,7 @@
 """Finetuning on the task's questions: closed-book, the question in, the canonical answer out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel
@@ -37,6 +37,10 @@ class Finetune(Stage):
             seed=context.seeds.finetune, precision=context.precision, uniform_loss=math.log(len(context.data.tokenizer)),
         )  # fmt: skip
         yield from train(model, training, context.parallel, context.checkpoints, context.memory)
+
+    def reads(self, context: Context) -> Sequence[int]:
+        """Nothing of the corpus."""
+        return [0] * self.steps
 
 
 class _Batches:

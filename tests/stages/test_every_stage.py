@@ -54,6 +54,11 @@ def test_it_tells_every_step_and_trains_in_place(stage: Stage, data: Prepared) -
     assert any(not torch.equal(p, weights[name]) for name, p in before.named_parameters())
 
 
+def test_what_it_reads_is_known_before(stage: Stage, data: Prepared) -> None:
+    steps, _ = trained(stage, data)
+    assert list(stage.reads(Context(data=data, seeds=tiny.SEEDS))) == [p.corpus_tokens for p in steps]
+
+
 def test_it_is_the_same_twice_and_after_a_stop(stage: Stage, data: Prepared, tmp_path: Path) -> None:
     _, straight = trained(stage, data)
     trained(stage, data, stop_after=4, checkpoints=Checkpoints(tmp_path, every_s=0.0))
