@@ -1,7 +1,8 @@
 """The ways things go wrong that a person must hear about in one line.
 
 `UserError` is a mistake in what was asked for: the command prints its one line and exits with code 2, before any
-compute is spent. `Diverged` and `OutOfMemory` end a run, not a search.
+compute is spent. `Halted` is a fault of the machine on the way: one line, too, and exit code 1. `Diverged` and `OutOfMemory`
+end a run, not a search.
 """
 
 import difflib
@@ -10,6 +11,10 @@ from collections.abc import Iterable
 
 class UserError(Exception):
     """A mistake of the caller: what was wrong, what was got, what was expected, what to do next, in one line."""
+
+
+class Halted(Exception):
+    """A fault of the machine that ends a search before its end and loses nothing that was done: what it was, what to do."""
 
 
 class Diverged(Exception):

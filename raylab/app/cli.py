@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from raylab import __version__
-from raylab.errors import UserError, unknown
+from raylab.errors import Halted, UserError, unknown
 
 COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test holds it equal to their HELP
     "search": "search a space on a dataset, end with a verdict, a report and the winning model",
@@ -97,9 +97,9 @@ def _guarded(command: Callable[[], int]) -> int:
     """Turn what a command raises into an exit code; what nobody foresaw keeps its traceback."""
     try:
         return command()
-    except UserError as error:
+    except (UserError, Halted) as error:
         print(f"raylab: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -20,15 +20,16 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
 `Study.read` folds the lines into one object; a torn last line (the driver was killed while writing) is ignored.
 """
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from raylab.errors import UserError
+from raylab.errors import Halted, UserError
 
 State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed"]
 ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed")
@@ -112,7 +113,8 @@ class Study:
             names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
             self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"])
         elif kind == "cached":
-            self.cached.append(dict(event))
+            if all(event["trial"] != row["trial"] for row in self.cached):  # a trial whose own process was lost asks again
+                self.cached.append(dict(event))
         elif kind == "verdict":
             self.verdict = event["verdict"]
         elif "key" in event and event["key"] in self.runs:
@@ -168,23 +170,46 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 class Ledger:
-    """The one writer of a study's ledger."""
+    """The one writer of a study's ledger. Every method raises Halted where the disk takes no more; what the ledger held before
+    it then still holds, in whole lines."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._drop_torn_line()
-        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (it stays open as long as the study runs)
+        with self._told():
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (it stays open as long as the study runs)
+        self._size = self._file.tell()
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and return it. It is on disk when this returns, unless the machine itself dies."""
         row = {"event": event, "time": round(time.time(), 3), **fields}
-        self._file.write((json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode())
-        if event in ("end", "verdict"):
-            os.fsync(self._file.fileno())
+        line = (json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        with self._told():
+            self._write(line)
+            if event in ("end", "verdict"):
+                os.fsync(self._file.fileno())
         return row
 
     def close(self) -> None:
         self._file.close()
+
+    def _write(self, line: bytes) -> None:
+        """All of the line, or nothing of it: a disk that fills up takes the beginning."""
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:]) or 0
+        except OSError:
+            os.ftruncate(self._file.fileno(), self._size)
+            raise
+        self._size += len(line)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Halted(f"{self.path} cannot be written: {error.strerror}.") from error
 
     def _drop_torn_line(self) -> None:
         if self.path.is_file():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from raylab.app import cli
-from raylab.errors import UserError
+from raylab.errors import Halted, UserError
 
 
 @pytest.fixture
@@ -95,6 +95,12 @@ def test_a_user_error_of_several_lines_is_still_one(command: Any, capsys: pytest
     command(_raise(UserError("a file\n  is broken")))
     assert cli.main(["show", "a"]) == 2
     assert capsys.readouterr().err == "raylab: a file is broken\n"
+
+
+def test_a_fault_of_the_machine_is_one_line_and_exit_code_1(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    command(_raise(Halted("the disk\nis full")))
+    assert cli.main(["show", "a"]) == 1
+    assert capsys.readouterr().err == "raylab: the disk is full\n"
 
 
 def test_an_interrupt_exits_with_130(command: Any) -> None:

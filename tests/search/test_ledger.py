@@ -1,12 +1,15 @@
 """The ledger: an event is on disk when it is written, a torn line is no line, and reading folds it all."""
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raylab.errors import UserError
+from raylab.errors import Halted, UserError
 from raylab.search.ledger import FILE, Ledger, Study, read_events
 
 HEAD: dict[str, Any] = {"name": "s", "settings": {"trials": 2}, "data": {"source": "x"}, "environment": {"commit": "c"}}
@@ -92,6 +95,37 @@ def test_a_torn_last_line_is_ignored_and_then_dropped(cut: int, ledger: Ledger, 
     assert len(read_events(path)) == 4
 
 
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes: the system writes what fits and then refuses, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", [0, 20, 100])
+def test_a_full_disk_halts_and_leaves_whole_lines(left: int, ledger: Ledger, tmp_path: Path) -> None:
+    ended(ledger, "a", metrics={"dev_f1": 0.5})
+    path = tmp_path / FILE
+    before = path.read_bytes()
+    with room_for(len(before) + left):
+        for _ in range(2):
+            with pytest.raises(Halted, match=f"{path} cannot be written: "):
+                ledger.append("run", key="b", **ASKED)
+        assert path.read_bytes() == before
+    ledger.append("run", key="b", **ASKED)  # there is room again
+    assert list(Study.read(tmp_path).runs) == ["a", "b"]
+    assert path.read_bytes().startswith(before)
+
+
+def test_a_ledger_that_cannot_be_opened_halts(tmp_path: Path) -> None:
+    with pytest.raises(Halted, match="cannot be written: No such file or directory"):
+        Ledger(tmp_path / "gone")
+
+
 def test_a_run_asked_for_twice_is_one(ledger: Ledger, tmp_path: Path) -> None:
     ended(ledger, "a")
     ledger.append("run", key="a", **{**ASKED, "trial": 9})
@@ -110,6 +144,14 @@ def test_a_resumed_run_repeats_nothing(ledger: Ledger, tmp_path: Path) -> None:
     assert [point["step"] for point in run.curve] == [10, 20, 30, 40]
     assert [rung["fraction"] for rung in run.rungs] == [0.25]
     assert run.started == Study.read(tmp_path).runs["a"].started
+
+
+def test_a_trial_is_cached_once(ledger: Ledger, tmp_path: Path) -> None:
+    """One that lost its own process asks again."""
+    ended(ledger, "a")
+    for trial in (1, 1, 2):
+        ledger.append("cached", key="a", trial=trial)
+    assert Study.read(tmp_path).counts()["cached"] == 2
 
 
 def test_roles_in_the_order_they_were_asked_for(ledger: Ledger, tmp_path: Path) -> None:
