@@ -8,13 +8,17 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export DO_NOT_TRACK ?= 1
 
-.PHONY: demo test check verify format clean
+.PHONY: demo test chaos check verify format clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m raylab.search masking --dataset triviaqa
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# One kill of every kind in a real search, and its figures beside those of the same search left alone.
+chaos: $(INSTALLED)
+	$(BIN)/python -m raylab.bench chaos --kills 8
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

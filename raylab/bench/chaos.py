@@ -1,14 +1,19 @@
 """Kills in a real search: what is lost, doubled and redone, and whether its figures stay what they are without them.
 
-A search over a fixed list of recipes runs twice on two lanes, with an MLflow server: once left alone, once while its
-processes are killed, one after the other, in an order that the seed decides. Only what this bench started is killed.
+`raylab search` runs twice over the same list of recipes (`--sampler list`) and tracks to an MLflow server: once left alone,
+once on a cluster of two nodes whose processes are killed, one after the other, in an order that the seed decides. Only
+what this bench started is ever touched.
 
     worker       SIGKILL of a lane's worker while it trains
-    checkpoint   the same, after its newest checkpoint was cut short
-    hang         SIGSTOP of a worker: it stays there and does nothing
-    lane         SIGKILL of a lane's controller, with which Ray ends its workers
+    lane         the same, and of Ray Train's controller, which started it
     driver       SIGKILL of the search itself, which is then resumed
+    node         SIGKILL of the raylet of a worker's node; another node comes
     server       SIGKILL of the MLflow server, which comes back seconds later
+    disk         a worker's disk is full when it writes a checkpoint: the system refuses (RLIMIT_FSIZE, set from outside)
+    checkpoint   SIGKILL of a worker whose newest checkpoint was cut short: the one before it is used
+    hang         SIGSTOP of a worker: it stays there and does nothing
+
+One recipe of the list kills its lane whenever it is tried, in both searches. Among its trials are some that are cached.
 """
 
 import argparse
@@ -22,58 +27,85 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from raylab.bench._chaos import KINDS, Killed, left_alone
+from raylab.bench._chaos.faults import KINDS, Harm
+from raylab.bench._chaos.nodes import Nodes
+from raylab.bench._chaos.search import LANES, Search
 from raylab.errors import UserError
-from raylab.search.ledger import FILE, read_events
 
 HELP = "kills in a real search: runs lost, doubled, left running, steps redone, figures changed"
 
-FEWEST = 12  # recipes
+FEWEST = 18  # trials: with those that are cached, 12 recipes
+KILLS_A_TRIAL = 1.5  # at most: some runs must be left that can lose another attempt
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the number of kills and the seed of their order."""
     parser.add_argument("--kills", type=int, default=8, metavar="N", help="kills (default: 8)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of kinds and targets (default: 0)")
+    parser.add_argument(
+        "--storage", type=Path, metavar="DIR", help="keep both searches and what they printed here (default: nowhere)"
+    )
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run the list left alone, then under kills, and compare."""
-    from raylab.cluster.tracking_server import Server, free_port
-
     if args.kills < 1:
         raise UserError(f"--kills is {args.kills}; expected at least 1.")
-    with tempfile.TemporaryDirectory(prefix="raylab-chaos-", ignore_cleanup_errors=True) as name:
-        folder, trials = Path(name), max(FEWEST, args.kills)
-        server = Server(f"sqlite:///{folder / 'mlflow.db'}", folder / "server", free_port(None), folder / "server.log")
-        with server:
-            alone = left_alone(folder / "alone" / "study", trials, server.url)
-            killed = Killed(folder / "killed" / "study", trials, server, random.Random(args.seed))
-            killed.run(kinds(args.kills, args.seed))
-            rows = _rows(server.url, "killed")
-        return {"kills": sum(killed.done.values()), "by_kind": dict(killed.done), "recipes": trials,
-                **compare(alone, read_events(killed.folder / FILE), rows)}  # fmt: skip
+    if args.storage is not None and args.storage.exists():
+        raise UserError(f"--storage {args.storage} exists; give a folder that is yet to be made.")
+    with tempfile.TemporaryDirectory(prefix="raylab-chaos-", ignore_cleanup_errors=True) as temporary:
+        folder = args.storage.resolve() if args.storage is not None else Path(temporary) / "studies"
+        folder.mkdir(parents=True)
+        return _measure(folder, args.kills, args.seed)
+
+
+def _measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    from raylab.cluster.tracking_server import Server, free_port
+
+    trials = max(FEWEST, round(kills / KILLS_A_TRIAL))
+    port = free_port(None)
+    with Server(f"sqlite:///{folder / 'server.db'}", folder / "server", port, folder / "server.log") as server:
+        alone = Search(storage=folder, name="alone", trials=trials, tracking_uri=server.url)
+        alone.start()
+        alone.wait()
+        with Nodes(LANES) as nodes:
+            killed = Search(storage=folder, name="killed", trials=trials, tracking_uri=server.url, address=nodes.address)
+            harm = Harm(killed, nodes, server, random.Random(seed))
+            harm.run(kinds(kills, seed))
+        rows = _rows(server.url, killed.name)
+    return {"asked": kills, "kills": harm.done.total(), "by_kind": dict(harm.done), "trials": trials,
+            **compare(alone.events(), killed.events(), rows)}  # fmt: skip
 
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the figures as a table."""
-    table = Table(title=f"{result['kills']} kills in a search over {result['recipes']} recipes", title_justify="left")
+    title = f"{result['kills']} kills in a search over {result['recipes']} recipes"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
     for kind, count in result["by_kind"].items():
         table.add_row(f"kills: {kind}", str(count))
     table.add_section()
-    for name in ("attempts_lost", "steps_redone", "longest_away_s", "lost", "duplicated", "left_running", "ledger_equal"):
+    for name in (
+        "attempts_lost", "steps_redone", "longest_away_s", "given_up", "lost", "duplicated", "left_running", "ledger_equal",
+    ):  # fmt: skip
         value = result[name]
         table.add_row(name.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else str(value))
     Console().print(table)
-    Console().print("Goal: nothing lost, duplicated or left running, and figures equal to those of the search left alone.")
+    goal = "Goal: every kill done; nothing lost, duplicated or left running; figures equal to those of the search left alone."
+    Console().print(f"{goal} {'Met.' if met(result) else 'Missed.'}")
+
+
+def met(result: Mapping[str, Any]) -> bool:
+    """Did the search come out of all its kills as if nothing had been?"""
+    unharmed = not (result["lost"] or result["duplicated"] or result["left_running"])
+    return bool(unharmed and result["ledger_equal"] and result["kills"] == result["asked"])
 
 
 def kinds(count: int, seed: int) -> list[str]:
     """The kinds of kill in their order: each once before any comes again."""
     order = random.Random(seed)
-    rounds = [order.sample(KINDS, len(KINDS)) for _ in range(-(-count // len(KINDS)))]
+    rounds = [order.sample(list(KINDS), len(KINDS)) for _ in range(-(-count // len(KINDS)))]
     return [kind for one in rounds for kind in one][:count]
 
 
@@ -85,9 +117,11 @@ def compare(
     ends = Counter(event["key"] for event in killed if event["event"] == "end")
     tracked = Counter(key for key, _ in rows)
     return {
+        "recipes": len({event["key"] for event in alone if event["event"] == "run" and event["role"] == "explore"}),
         "attempts_lost": sum(event["event"] == "lost" for event in killed),
         "steps_redone": steps_redone(killed),
         "longest_away_s": max(_away_s(killed), default=0.0),
+        "given_up": sum(event["event"] == "end" and event["state"] == "failed" for event in killed),
         "lost": len(due - ends.keys()) + len(due - tracked.keys()),
         "duplicated": sum(count - 1 for counter in (ends, tracked) for count in counter.values()),
         "left_running": sum(status == "RUNNING" for _, status in rows),
@@ -126,12 +160,12 @@ def _figures(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _rows(url: str, study: str) -> list[tuple[str, str]]:
-    """Key and status of every run of a study that the server holds."""
+    """Key and status of every run of a study that the server holds, and of the study itself."""
     from mlflow import MlflowClient
 
     client = MlflowClient(url)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, max_results=10_000)
     parents = {run.info.run_id for run in runs if run.info.run_name == study}
-    ours = [run for run in runs if run.data.tags.get("mlflow.parentRunId") in parents]
-    return [(run.data.tags["raylab.key"], run.info.status) for run in ours]
+    ours = [run for run in runs if {run.info.run_id, run.data.tags.get("mlflow.parentRunId")} & parents]
+    return [(run.data.tags.get("raylab.key", study), run.info.status) for run in ours]

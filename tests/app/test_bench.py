@@ -39,6 +39,15 @@ def test_json_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("invented")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_goal_that_is_missed_is_exit_code_1(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    vars(sys.modules["raylab.bench.speed"])["met"] = lambda result: result["speed"] > 3
+    assert main(["bench", "speed", *options]) == 1
+    assert "2.0" in capsys.readouterr().out, "the figures are shown all the same"
+    assert main(["bench", "speed", *options, "--factor", "2"]) == 0
+
+
+@pytest.mark.usefixtures("invented")
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
