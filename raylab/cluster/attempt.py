@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 
+from raylab.cluster.shipping import unpack
 from raylab.cluster.trial import NAMESPACE
 
 TICK_S = 0.5
@@ -35,7 +36,7 @@ class LaneConfig:
     workers: int | tuple[int, int]
     gpus_per_worker: float
     threads: int
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[dict[str, Any], ...] = ()  # as raylab.cluster.shipping packs them
     checkpoint_every_s: float = 30.0
     resize_every_s: float = 60.0
 
@@ -56,7 +57,7 @@ def lane_loop(config: dict[str, Any]) -> None:
 
     torch.set_num_threads(config["threads"])
     for folder in config["plugins"]:
-        add_plugins(Path(folder))
+        add_plugins(unpack(folder))
     queue = ray.get_actor(config["queue"], namespace=NAMESPACE)
     parallel = Parallel.current(device_of(config["gpus_per_worker"]))
     data = Prepared(Path(config["data"]))

@@ -1,7 +1,6 @@
 """Runs a study's requests on lanes of a Ray cluster: the one place where queue, lanes, Tune and ledger meet."""
 
 import contextlib
-import math
 import shutil
 import threading
 import time
@@ -17,11 +16,13 @@ from ray import tune
 from ray.exceptions import RayActorError, RayError
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError
+from raylab.cluster.connection import join, start
 from raylab.cluster.lanes import ON_HEAD, Lanes, loss_reason, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import sampler
 from raylab.cluster.scheduler import scheduler
-from raylab.cluster.trial import NAMESPACE, OBJECTIVE, QUEUE, Trial
+from raylab.cluster.shipping import pack
+from raylab.cluster.trial import OBJECTIVE, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.search.ledger import ENDED, Ledger, Study
 from raylab.search.study import Conduct, Request
@@ -95,10 +96,7 @@ class LaneRunner:
     def __enter__(self) -> "LaneRunner":
         place = self.placement
         if not ray.is_initialized():
-            ray.init(  # "local": without an address Ray would join whatever cluster happens to run on this machine
-                address=place.address or "local", namespace=NAMESPACE, log_to_driver=place.log_level == "debug",
-                logging_level=place.log_level.upper(), **({} if place.address else _this_machine(place)),
-            )  # fmt: skip
+            connect(place)
         self._start_queue_and_lanes()
         self._pump = threading.Thread(target=self._follow, name="raylab-ledger", daemon=True)
         self._pump.start()
@@ -110,8 +108,8 @@ class LaneRunner:
         self._queues += 1
         config = LaneConfig(
             queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
-            gpus_per_worker=place.gpus_per_worker, threads=1, plugins=place.plugins, checkpoint_every_s=place.checkpoint_every_s,
-            resize_every_s=place.resize_every_s,
+            gpus_per_worker=place.gpus_per_worker, threads=1, plugins=tuple(pack(Path(folder)) for folder in place.plugins),
+            checkpoint_every_s=place.checkpoint_every_s, resize_every_s=place.resize_every_s,
         )  # fmt: skip
         self.lanes = self._start(place.lanes, config, place.folder / "lanes")
 
@@ -237,19 +235,15 @@ def _say_why(ended: Sequence[Any]) -> None:
         raise LaneLostError(str(getattr(error, "cause", error))) from None
 
 
-def _this_machine(place: Placement) -> dict[str, Any]:
-    """What Ray is started with here: just what the lanes take, so that a run never waits for a lane's share.
-
-    A lane's worker group, its controller, the trials that wait for it and our two actors are more processes than Ray
-    expects of so few cores; told so, it does not warn of them.
-    """
-    workers = place.lanes * place.most_workers
-    return {
-        "num_cpus": workers,
-        "num_gpus": math.ceil(workers * place.gpus_per_worker) or None,
-        "include_dashboard": False,
-        "_system_config": {"worker_maximum_startup_concurrency": workers + 2 * place.lanes + 3},
-    }
+def connect(place: Placement) -> None:
+    """Become a driver of the cluster that the placement names, or of a Ray on this machine."""
+    if place.address:
+        join(place.address, log_level=place.log_level)
+    else:
+        start(
+            workers=place.lanes * place.most_workers, lanes=place.lanes, gpus_per_worker=place.gpus_per_worker,
+            log_level=place.log_level,
+        )  # fmt: skip
 
 
 def _ended(study: Study) -> dict[str, dict[str, Any]]:

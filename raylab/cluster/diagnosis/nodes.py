@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,9 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raylab.cluster.connection import check, join
 from raylab.cluster.diagnosis import probe
-from raylab.errors import UserError
 
-CONNECT_S = 5.0
 ANSWER_S = 120.0  # a node's first task starts a process there, and may have to ask PyTorch for its GPUs
 
 
@@ -31,11 +29,8 @@ class Node:
 @contextlib.contextmanager
 def joined(address: str) -> Iterator[None]:
     """Be a driver of the cluster at `address` for a while. Raises UserError in one line if it can't be joined."""
-    _check_reachable(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
+    check(address)
+    join(address)
     try:
         yield
     finally:
@@ -69,17 +64,3 @@ def _node(node: dict[str, Any], reference: Any, answered: bool) -> Node:
         return Node(name=name, resources=resources, facts=ray.get(reference))
     except ray.exceptions.RayError as error:
         return Node(name=name, resources=resources, facts=None, trouble=" ".join(str(error).split())[:300])
-
-
-def _check_reachable(address: str) -> None:
-    """Tell at once that nobody listens at HOST:PORT; Ray itself would go on trying for a long time."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not (colon and port.isdigit()):
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"nobody answers at {address} ({reason}). Is the cluster up, and its port open to this machine?"
-        ) from error
