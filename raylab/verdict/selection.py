@@ -6,7 +6,7 @@ instead of it may cost something: while the expected loss
 
     E[max(0, leader - candidate)] = se * (phi(z) - z * Phi(-z)),    z = (their difference) / se,
 
-is more than 3 % of what the leader is ahead of the median recipe. That is the expected opportunity cost of Chick & Inoue
+is more than 2.5 % of what the leader is ahead of the median recipe. That is the expected opportunity cost of Chick & Inoue
 (2001, Operations Research 49), used round by round with at most so many candidates as `CAPS` says, much as in successive
 halving (Karnin, Koren & Somekh 2013, ICML) and successive rejects (Audibert, Bubeck & Munos 2010, COLT). A leader far ahead
 ends the race before it begins; twins of which it does not matter which one is taken end it early.
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 CAPS = (8, 6, 4, 3, 2)  # candidates at most, by round
-LOSS = 0.03  # of the leader's lead over the median, which does not matter
+LOSS = 0.025  # of the leader's lead over the median, which does not matter
 SPREAD_FREEDOM = 0.25  # what the spread of the scores weighs against the noise measured between seeds
 LEAST_SHRUNK = 4  # recipes
 CONFIDENCE = 0.95
