@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -64,6 +64,10 @@ class Stage(Plugin):
 
     def reads(self, context: Any) -> Sequence[int]:
         """The corpus tokens that each of its optimizer steps reads: known without training."""
+        raise NotImplementedError
+
+    def batches(self, model: Any, context: Any) -> Callable[[int], Any]:
+        """The global batch of a step (from 0), as raylab.training.batching.StepBatch."""
         raise NotImplementedError
 
 

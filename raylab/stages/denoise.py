@@ -1,7 +1,7 @@
 """Intermediate pretraining: predict what a masking policy hides (our reading of Ye et al. 2021; BART, T5)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -59,11 +59,15 @@ class Denoise(Stage):
     def run(self, model: PreTrainedModel, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
         training = Training(
-            stage=context.stage, steps=self.steps(context), batches=_Batches(self, model, context),
+            stage=context.stage, steps=self.steps(context), batches=self.batches(model, context),
             optimization=self.optimization, seed=context.seeds.mask, precision=context.precision,
             uniform_loss=math.log(len(context.data.tokenizer)),
         )  # fmt: skip
         yield from train(model, training, context.parallel, context.checkpoints, context.memory)
+
+    def batches(self, model: PreTrainedModel, context: Context) -> Callable[[int], StepBatch]:
+        """The masked global batch of a step."""
+        return _Batches(self, model, context)
 
     def _rows(self, context: Context) -> np.ndarray:
         return _rows(len(context.data.corpus), self.corpus_share, context.seeds.data)

@@ -1,7 +1,7 @@
 """Finetuning on the task's questions: closed-book, the question in, the canonical answer out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel
@@ -33,7 +33,7 @@ class Finetune(Stage):
     def run(self, model: PreTrainedModel, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
         training = Training(
-            stage=context.stage, steps=self.steps, batches=_Batches(self, model, context), optimization=self.optimization,
+            stage=context.stage, steps=self.steps, batches=self.batches(model, context), optimization=self.optimization,
             seed=context.seeds.finetune, precision=context.precision, uniform_loss=math.log(len(context.data.tokenizer)),
         )  # fmt: skip
         yield from train(model, training, context.parallel, context.checkpoints, context.memory)
@@ -41,6 +41,10 @@ class Finetune(Stage):
     def reads(self, context: Context) -> Sequence[int]:
         """Nothing of the corpus."""
         return [0] * self.steps
+
+    def batches(self, model: PreTrainedModel, context: Context) -> Callable[[int], StepBatch]:
+        """The global batch of a step."""
+        return _Batches(self, model, context)
 
 
 class _Batches:

@@ -36,7 +36,8 @@ STUDIES = 2**18  # drawn without a difference; the levels' own error is below 2 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """How far a comparison is. seeds: that it takes as far as is known now. over: nothing more is to be run for it.
-    confidence: of the interval to report, each look allowed for. looks: pairs of seeds at each look there was."""
+    confidence: of the interval to report, each look allowed for; before it is over, as if what has ended were all that there
+    will be (a cap may end it). looks: pairs of seeds at each look there was."""
 
     seeds: int
     over: bool
@@ -51,9 +52,10 @@ def progress(ours: Scores, theirs: Scores, most: int) -> Progress:
     """
     looks: tuple[int, ...] = ()
     for seeds in planned(most):
-        if len(ours) < seeds:
-            return Progress(seeds=seeds, over=False, confidence=CONFIDENCE, looks=looks)
         pairs = sum(a is not None and b is not None for a, b in zip(ours[:seeds], theirs[:seeds], strict=True))
+        if len(ours) < seeds:
+            now = (*looks, pairs) if pairs > max((1, *looks)) else looks
+            return Progress(seeds=seeds, over=False, confidence=_last(now), looks=looks)
         if pairs < 2 or (looks and pairs == looks[-1]):
             continue
         looks = (*looks, pairs)
@@ -61,7 +63,13 @@ def progress(ours: Scores, theirs: Scores, most: int) -> Progress:
         found = paired_difference(ours[:seeds], theirs[:seeds], 1 - plan[len(looks) - 1])
         if found.interval is not None and not found.interval.low <= 0 <= found.interval.high:
             return Progress(seeds=seeds, over=True, confidence=1 - plan[-1], looks=looks)
-    return Progress(seeds=most, over=True, confidence=1 - levels(looks)[-1] if looks else CONFIDENCE, looks=looks)
+    return Progress(seeds=most, over=True, confidence=_last(looks), looks=looks)
+
+
+def _last(looks: tuple[int, ...]) -> float:
+    """The confidence of an interval if there is no look after these. Where more were planned, and a cap that knows nothing
+    of the scores ended them, the earlier looks spent less than this allows for."""
+    return 1 - levels(looks)[-1] if looks else CONFIDENCE
 
 
 def planned(most: int) -> tuple[int, ...]:
