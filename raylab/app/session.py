@@ -15,9 +15,10 @@ from raylab.app.display import Display
 from raylab.app.introduction import introduce
 from raylab.app.opening import Opened
 from raylab.app.outcome import plain, show_next, show_verdict, storage_option
+from raylab.cluster.attempt import LaneLostError
 from raylab.cluster.runner import LaneRunner
 from raylab.cluster.tracking import Mirror
-from raylab.errors import UserError
+from raylab.errors import Halted, UserError
 from raylab.masking.policy import Policy
 from raylab.masking.preview import preview_corpus
 from raylab.recipe import Recipe, decode
@@ -44,8 +45,10 @@ def search(opened: Opened, begun: float, *, time_budget_s: float | None, quiet: 
         except KeyboardInterrupt:
             ledger.append("interrupted")
             status = 130
+        except (Halted, LaneLostError) as fault:
+            raise Halted(f"{fault} The study keeps what it told so far. Once that is mended: {_resume(opened)}") from fault
         finally:
-            page = str(report.write(folder, _masks(opened.conduct)))
+            page = _report(opened)
             flush = mirror.close(CLOSE_TRACKING_S)
     _conclude(opened, status, page, out)
     if not flush.complete:
@@ -113,13 +116,26 @@ def _masks(conduct: Conduct) -> dict[str, Sequence[Sequence[tuple[str, bool]]]]:
     return {name: preview_corpus(policy, corpus, chosen_R, 0) for name, policy in policies.items()}
 
 
+def _report(opened: Opened) -> str:
+    """Where the report was written, or why it was not."""
+    try:
+        return str(report.write(opened.placement.folder, _masks(opened.conduct)))
+    except OSError as error:
+        return f"not written: {error.strerror}. `raylab report {opened.conduct.study.name}` writes it."
+
+
+def _resume(opened: Opened) -> str:
+    """The command that goes on with the study."""
+    where = storage_option(opened.placement.folder.parent)
+    return f"{launcher()} search --resume {opened.conduct.study.name}{where}"
+
+
 def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:
     study = opened.conduct.study
     if status == 0:
         show_verdict(study, out)
     elif status == 130:
-        where = storage_option(opened.placement.folder.parent)
-        out.print(Text(f"\nInterrupted. Go on with: {launcher()} search --resume {study.name}{where}"), soft_wrap=True)
+        out.print(Text(f"\nInterrupted. Go on with: {_resume(opened)}"), soft_wrap=True)
     else:
         reasons = sorted({run.error.strip().splitlines()[-1] for run in study.runs.values() if run.error})
         out.print(Text(f"\nNothing finished: {'; '.join(reasons) or 'no trial was run'}."))

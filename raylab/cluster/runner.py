@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import RayActorError, RayError
+from ray.tune.stopper import Stopper
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError
 from raylab.cluster.connection import join, start
@@ -24,6 +25,7 @@ from raylab.cluster.scheduler import scheduler
 from raylab.cluster.shipping import pack
 from raylab.cluster.trial import OBJECTIVE, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.errors import Halted
 from raylab.search.ledger import ENDED, Ledger, Study
 from raylab.search.study import Conduct, Request
 
@@ -133,8 +135,8 @@ class LaneRunner:
 
     def explore(self, conduct: Conduct) -> None:
         """Let Tune propose and schedule the trials that are still due."""
-        proposes = sampler(conduct, self._config_of(conduct), lambda: self.stop() or self._error is not None)
-        tune.Tuner(
+        proposes = sampler(conduct, self._config_of(conduct), self.stop)
+        tuner = tune.Tuner(
             tune.with_resources(Trial, tune.PlacementGroupFactory([ON_HEAD])),
             tune_config=tune.TuneConfig(
                 metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=proposes,
@@ -143,8 +145,16 @@ class LaneRunner:
             run_config=tune.RunConfig(
                 storage_path=str(self.placement.folder / "tune"), name=f"explore-{int(time.time())}", verbose=0,
                 failure_config=tune.FailureConfig(max_failures=ATTEMPTS),  # of a trial's own process, which only waits
+                stop=_Stopper(self),
             ),
-        ).fit()  # fmt: skip
+        )  # fmt: skip
+        try:
+            tuner.fit()
+        except _CannotGoOn:
+            assert self._error is not None
+            raise self._error from None
+        except OSError as error:  # Tune keeps files of its own beside the ledger
+            raise Halted(f"{self.placement.folder / 'tune'} cannot be written: {error.strerror or error}.") from error
         asked = [run.key for run in self.study.of_role("explore")]
         self._wait_for(asked)
 
@@ -223,6 +233,28 @@ class LaneRunner:
             shutil.rmtree(self.placement.folder / "winner", ignore_errors=True)
             shutil.move(folder / "model", self.placement.folder / "winner")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class _CannotGoOn(BaseException):
+    """Ends Ray Tune at once, as an interrupt does: for an exception it would first wait for its trials."""
+
+
+class _Stopper(Stopper):
+    """Asked by Ray Tune again and again while trials wait for runs, which will never end once the ledger's thread has."""
+
+    def __init__(self, runner: LaneRunner) -> None:
+        self.runner = runner
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if self.runner._error is not None:
+            raise _CannotGoOn
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it, to restore from it; a study is resumed from its ledger alone
 
 
 def _say_why(ended: Sequence[Any]) -> None:

@@ -47,7 +47,7 @@ def client(uri: str) -> MlflowClient:
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_TIMEOUT_S)
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they log what they raise, and who calls tells that in one line
     if not uri.startswith("sqlite:///"):
         return MlflowClient(tracking_uri=uri)
     path = Path(uri.removeprefix("sqlite:///"))
