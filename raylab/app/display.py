@@ -14,7 +14,7 @@ from raylab.app.console import console, duration, facts, figure
 from raylab.app.pace import Pace
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.measure import Measure
-from raylab.search.study import Conduct
+from raylab.search.study import RACE_FROM, Conduct
 
 Live = dict[int, dict[str, Any]]  # by lane: the run it is at, as raylab.cluster.lanes tells it
 PLAIN_EVERY_S = 30.0
@@ -82,7 +82,7 @@ class Display:
         if not self._headed:
             self._headed = True
             self._out.print(Text(f"\n{'run':<9}  {'state':<8}  {score}  seconds  recipe", style="dim"))
-        what = f"trial {run.trial}" if run.role == "explore" else f"{'race' if run.role == 'race' else 'seed'} {run.replicate}"
+        what = f"trial {run.trial}" if run.role == "explore" else _seed(run)
         value = figure(run.metrics.get(f"dev_{self._measure.name}"), 2 if not self._measure.higher_is_better else 3)
         took = figure(run.ended - run.started, 1) if run.ended and run.started else "-"
         reason = f" ({run.error.strip().splitlines()[-1]})" if run.error else ""
@@ -109,6 +109,10 @@ class Display:
             f"about {duration(left)} left" if left is not None else "",
         ]
         return ", ".join(part for part in parts if part)
+
+
+def _seed(run: Run) -> str:
+    return f"race {run.replicate - RACE_FROM}" if run.role == "race" else f"seed {run.replicate}"
 
 
 def _lanes(live: Live) -> Constrain:

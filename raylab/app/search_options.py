@@ -24,7 +24,7 @@ DATA: dict[str, Any] = {
     "max_examples": None, "max_passages": None,
 }  # fmt: skip
 STUDY: dict[str, Any] = {
-    "space": "masking", "space_file": None, "trials": 12, "seeds": 3, "seed": 0, "scale": None, "family": "t5", "base": None,
+    "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": "t5", "base": None,
     "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "tpe", "scheduler": None,
     "set": [],
 }  # fmt: skip

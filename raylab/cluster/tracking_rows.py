@@ -90,31 +90,33 @@ def rung_metrics(rungs: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def final_metrics(run: Run, measure: Measure) -> Iterator[Metric]:
-    """`score`, by which the table is sorted, and all else that is known at the end.
+    """`score`, by which the table is sorted, of this one seed, and all else that is known at the end.
 
     A run that did not finish has no score: its last one had a smaller budget, and stands under rung/.
     """
     known = (
         run.metrics if run.state == "finished" else {k: v for k, v in run.metrics.items() if not k.startswith(("dev_", "test_"))}
     )
-    figures = {"score": measure.score(run), **known, **_prefixed("seconds", run.seconds, "/")}
+    figures = {"score": measure.score(run), "n_seeds": None if measure.score(run) is None else 1, **known,
+               **_prefixed("seconds", run.seconds, "/")}  # fmt: skip
     for name, value in figures.items():
         if _is_number(value):
             yield _metric(name, value, run.ended or run.asked)
 
 
 def best_so_far(study: Study, measure: Measure) -> list[Metric]:
-    """The study's own `score`: the best of exploration, as it improved."""
+    """The best of exploration, as it improved: no `score`, which is the winner's on seeds that did not choose it."""
     course = measure.course(study.of_role("explore"))
-    return [_metric("score", best, run.ended or run.asked, step) for step, (run, best) in enumerate(course, start=1)]
+    return [_metric("best_so_far", best, run.ended or run.asked, step) for step, (run, best) in enumerate(course, start=1)]
 
 
 def study_metrics(study: Study) -> Iterator[Metric]:
-    """The verdict's figures, trials by state, and what it all cost."""
+    """The winner's `score` on fresh seeds with its interval, the verdict's figures, trials by state, and what it all cost."""
     verdict = study.verdict or {}
     total = {name: sum(run.metrics.get(name, 0) for run in study.runs.values()) for name in ("tokens", "target_tokens", "flops")}
     figures = {
         **_prefixed("verdict", {name: verdict.get(name) for name in ("difference", "low", "high", "seeds")}, "/"),
+        **{name: verdict.get(name) for name in ("score", "score_low", "score_high", "n_seeds")},
         **_prefixed("trials", study.counts(), "/"), **total,
         "seconds/total": round(study.updated - study.created, 1),
     }  # fmt: skip

@@ -158,15 +158,23 @@ class Space:
         return recipe, replay.values, {name: replay.domains[name] for name in replay.values}
 
     def check_fixed(self, setting: Setting) -> None:
-        """Raise UserError for a `--set` name that no recipe of the space chooses, or a value outside its domain."""
+        """Raise UserError for a `--set` name that no recipe of the space chooses, a value outside its domain, or a baseline
+        that is not of the family the space says it is."""
         names: set[str] = set()
         for start in self.starts(setting):
             replay = Replay(start, setting.fixed)
-            self.recipe(replay, setting)
+            self._check_baseline(self.baseline(self.recipe(replay, setting), setting))
             names |= set(replay.domains)
         for name in setting.fixed:
             if name not in names:
                 raise unknown("choice for --set", name, names | {"budget_tokens", "finetune_steps", "batch_size"})
+
+    def _check_baseline(self, recipe: Recipe) -> None:
+        if (got := self.family(recipe)) != self.baseline_family:
+            raise UserError(
+                f"the baseline of {self.path} isn't in the space: BASELINE is {self.baseline_family!r}, but baseline() gives a "
+                f"recipe of the family {got!r}. Let both name the same."
+            )
 
 
 def space_names() -> tuple[str, ...]:

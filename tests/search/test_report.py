@@ -104,6 +104,10 @@ def test_tables_lie_beside_the_page(whole: Path) -> None:
     assert [row["key"] for row in rows if row["state"] == "failed"] and len(rows) == 23
     scores = [float(row["score"]) for row in rows if row["score"]]
     assert scores == sorted(scores) and {"values.policy", "values.rate"} <= rows[0].keys()
+    scored = [row for row in rows if row["score"]]
+    assert all(float(row["score_low"]) < float(row["score"]) < float(row["score_high"]) for row in scored)
+    assert {row["n_seeds"] for row in scored if row["label"] == "salient rate 0.3"} >= {"3"}
+    assert all(row["dev"] and row["n_seeds"] != "" for row in scored), "its own score beside the estimate"
     assert json.loads((whole / "verdict.json").read_text())["decision"] == "better"
     assert json.loads((whole / "winner.json").read_text())["stages"][0]["policy"]["name"] == "salient"
 
@@ -194,6 +198,28 @@ def test_importance_finds_what_decides() -> None:
     found = {one.name: one for one in importances(runs, BITS)}
     assert found["policy"].sure and found["rate"].share > 0.05 and not found["noise"].sure and found["noise"].share < 0.2
     assert next(iter(found)) == "policy"
+
+
+def test_importance_has_an_interval_and_says_where_no_effect_is_seen() -> None:
+    draw = random.Random(2)
+    values = [{"policy": draw.choice("abc"), "noise": draw.random()} for _ in range(40)]
+    found = importances(trials([(v, 5.0 * (v["policy"] == "a") + draw.gauss(0, 1)) for v in values]), BITS)
+    assert all(0 <= one.low <= one.high <= 1 and one.low <= one.share + 1e-9 for one in found)
+    policy, noise = found
+    assert (policy.name, policy.sure, noise.sure) == ("policy", True, False) and policy.low > 0.1
+    texts = [note["text"] for note in (charts.importance(found) or {})["layout"]["annotations"]]
+    assert texts[0].startswith("policy: ") and "[" in texts[0] and texts[1] == "noise: no effect seen"
+
+
+def test_importance_intervals_cover_the_share_that_more_trials_show() -> None:
+    def study(trials_: int, seed: int) -> list[Run]:
+        draw = random.Random(seed)
+        values = [{"a": draw.choice("xyz")} for _ in range(trials_)]
+        return trials([(v, 1.5 * (v["a"] == "x") + draw.gauss(0, 1)) for v in values])
+
+    [true] = importances(study(4000, 0), BITS)
+    found = [importances(study(40, seed), BITS)[0] for seed in range(1, 101)]
+    assert sum(one.low <= true.share <= one.high for one in found) >= 85
 
 
 def test_importance_of_what_decides_nothing_is_rarely_sure() -> None:

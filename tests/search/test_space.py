@@ -106,6 +106,18 @@ def test_a_set_that_does_not_fit_is_told(values: dict[str, str], told: str) -> N
     assert told in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_baseline_that_is_not_in_the_space_is_told(tmp_path: Path) -> None:
+    text = load_space("masking").path.read_text().replace('BASELINE = "uniform"', 'BASELINE = "unifrom"', 1)
+    for name, file, told in (
+        ("typo", text, "unknown masking policy 'unifrom'"),
+        ("other", text.replace("registry.get(BASELINE)", 'registry.get("span")'), "isn't in the space: BASELINE is 'unifrom'"),
+    ):
+        (tmp_path / f"{name}.py").write_text(file)
+        with pytest.raises(UserError) as raised:
+            load_space("mine", tmp_path / f"{name}.py").check_fixed(EVERY)
+        assert told in str(raised.value) and "\n" not in str(raised.value)
+
+
 # --- domains and choosers -------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,14 @@ def test_the_reported_interval_agrees_with_the_decision(mean: float) -> None:
         assert excludes or found.seeds == 8, "an early end is a difference"
 
 
+def test_a_comparison_that_a_cap_ends_counts_what_there_is_as_its_last_look() -> None:
+    ours = _rows(0.0, 16)
+    cut = looks.progress(ours[:9], ZEROS[:9], 16)
+    assert (cut.over, cut.seeds, cut.looks) == (False, 11, (3, 5, 7))
+    assert cut.confidence == 1 - looks.levels((3, 5, 7, 9))[-1] > 0.95
+    assert looks.progress(ours[:2], ZEROS[:2], 16).confidence == pytest.approx(0.95, abs=0.001)
+
+
 def test_ties_and_no_variance() -> None:
     assert looks.progress(ZEROS, ZEROS, 16).looks == (3, 5, 7, 11, 16)
     ones: Rows = [[1.0] * 9] * 3

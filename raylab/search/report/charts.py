@@ -12,6 +12,7 @@ from raylab.search.measure import Measure
 from raylab.search.report.importance import Importance
 from raylab.search.report.table import policy_of
 from raylab.search.report.words import interval, number
+from raylab.verdict.selection import Standing
 
 COLOURS = ("#3f7fd0", "#dd7a33", "#2f9e77", "#bf5590", "#8d6fd8", "#b8921c", "#2ba0b4", "#a3684c")
 GREY = "#8b9099"
@@ -19,7 +20,8 @@ ROW_PX = 58
 
 
 def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
-    """The test score of each arm: a dot a seed, the mean as a bar, the dots of one seed joined. None without values."""
+    """The test score of each arm: a dot a seed, the mean as a bar with its interval, the dots of one seed joined. None
+    without values."""
     shown = [arm for arm in verdict.get("arms", ()) if any(value is not None for value in arm.get("values", ()))]
     if not shown:
         return None
@@ -34,9 +36,12 @@ def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
         known = [value for value in arm["values"] if value is not None]
         mean = sum(known) / len(known)
         colour = _colour(verdict, arm["label"])
+        low, high = arm.get("low"), arm.get("high")
+        if low is not None and high is not None:
+            figure.add_scatter(x=[low, high], y=[height] * 2, mode="lines", line={"color": colour, "width": 2}, hoverinfo="skip")
         figure.add_scatter(
             x=[mean, mean], y=[height - 0.16, height + 0.16], mode="lines", line={"color": colour, "width": 4},
-            hovertext=f"{_text(arm['label'])}<br>mean {number(mean)}", hoverinfo="text",
+            hovertext=f"{_text(arm['label'])}<br>mean {number(mean)}{_limits(low, high)}", hoverinfo="text",
         )  # fmt: skip
     return _rows(figure, [arm["label"] for arm in shown])
 
@@ -72,13 +77,14 @@ def progress(study: Study, measure: Measure) -> dict[str, Any] | None:
         return None
     figure = go.Figure()
     minutes = [_minutes(run, study) for run, _ in course]
+    estimates = measure.estimates(list(study.runs.values()))
     figure.add_scatter(
         x=minutes, y=[best for _, best in course], mode="lines", name="best so far", hoverinfo="skip",
         line={"color": GREY, "width": 2, "shape": "hv"},
     )  # fmt: skip
     for policy, colour in _coloured(explored):
         of_policy = [run for run in explored if policy_of(run) == policy]
-        named = _trials(figure, [(run, measure.score(run)) for run in of_policy], study, policy, colour)
+        named = _trials(figure, [(run, measure.score(run)) for run in of_policy], study, policy, colour, estimates=estimates)
         _trials(figure, [(run, _last_rung(run, measure)) for run in of_policy], study, policy, colour, ring=True, named=not named)
     figure.update_layout(height=380, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     figure.update_xaxes(title={"text": "minutes since the start", "font": {"size": 13}}, rangemode="tozero")
@@ -86,23 +92,34 @@ def progress(study: Study, measure: Measure) -> dict[str, Any] | None:
 
 
 def importance(found: Sequence[Importance]) -> dict[str, Any] | None:
-    """A bar a choice; pale where it may be chance."""
+    """A bar a choice with its interval; pale where it may be chance."""
     if not found:
         return None
     figure = go.Figure()
     figure.add_bar(
         x=[one.share for one in found], y=_heights(found), orientation="h", width=0.28,
         marker={"color": COLOURS[0], "opacity": [1.0 if one.sure else 0.3 for one in found]}, hoverinfo="text",
-        hovertext=[f"{_text(one.name)}: {one.share:.0%} over {one.trials} trials, p = {one.p:.2g}" for one in found],
+        error_x={"type": "data", "symmetric": False, "array": [max(0.0, one.high - one.share) for one in found],
+                 "arrayminus": [max(0.0, one.share - one.low) for one in found], "color": GREY, "thickness": 1.5, "width": 4},
+        hovertext=[
+            f"{_text(one.name)}: {one.share:.0%} [{one.low:.0%}, {one.high:.0%}] over {one.trials} trials, p = {one.p:.2g}"
+            for one in found
+        ],
     )  # fmt: skip
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.25)
-    labels = [f"{one.name}: {one.share:.0%}{'' if one.sure else ', may be chance'}" for one in found]
+    labels = [
+        f"{one.name}: {f'{one.share:.0%} [{one.low:.0%}, {one.high:.0%}]' if one.sure else 'no effect seen'}" for one in found
+    ]
     return _rows(figure, labels, row_px=46)
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f", 95 % interval {number(low)} to {number(high)}"
 
 
 def _trials(
     figure: go.Figure, scored: Iterable[tuple[Run, float | None]], study: Study, policy: str, colour: str,
-    *, ring: bool = False, named: bool = True,
+    *, ring: bool = False, named: bool = True, estimates: Mapping[str, Standing] | None = None,
 ) -> bool:  # fmt: skip
     """Draw the trials that have a score, as rings if they were pruned; were there any?"""
     shown = [(run, score) for run, score in scored if score is not None]
@@ -112,9 +129,20 @@ def _trials(
         figure.add_scatter(
             x=[_minutes(run, study) for run, _ in shown], y=[score for _, score in shown], mode="markers", legendgroup=policy,
             name=_text(policy), showlegend=named, marker={"color": colour, "size": 10, **symbol}, hoverinfo="text",
-            hovertext=[f"trial {run.trial}: {_text(run.label)}<br>{number(score)}{how}" for run, score in shown],
+            hovertext=[
+                f"trial {run.trial}: {_text(run.label)}<br>{number(score)}{how}{_estimated((estimates or {}).get(run.key))}"
+                for run, score in shown
+            ],
         )  # fmt: skip
     return bool(shown)
+
+
+def _estimated(standing: Standing | None) -> str:
+    """What all seeds of a recipe say of it, where the noise is known."""
+    if standing is None or standing.low is None:
+        return ""
+    seeds = f"{standing.seeds} seed{'' if standing.seeds == 1 else 's'}"
+    return f" in this run<br>estimate {number(standing.score)}{_limits(standing.low, standing.high)}, {seeds}"
 
 
 def _around(values: Iterable[float | None]) -> list[float]:

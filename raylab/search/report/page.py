@@ -16,6 +16,7 @@ from raylab.search.measure import Measure
 from raylab.search.report import table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 
+MASKS = "masks.json"  # what was drawn for masks.html
 FILES = ("report.html", "masks.html", "runs.csv", "verdict.json", "winner.json")
 
 Masks = Mapping[str, Sequence[Sequence[tuple[str, bool]]]]
@@ -118,7 +119,7 @@ def _trimmed(hidden: bool, text: str) -> list[tuple[bool, str]]:
 
 
 def _kept_masks(folder: Path, masks: Masks | None) -> Masks:
-    path = folder / "masks.json"
+    path = folder / MASKS
     if masks is not None:
         _save(path, json.dumps(masks, ensure_ascii=False))
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
@@ -133,7 +134,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"number": words.number, "count": words.count, "duration": words.duration}
+    environment.filters |= {"number": words.number, "limits": words.limits, "count": words.count, "duration": words.duration}
     environment.globals["decisions"] = words.DECISIONS
     return environment
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
-from raylab.search.measure import Measure
+from raylab.search.measure import Measure, figures
+from raylab.verdict.selection import Standing
 
 
 def policy_of(run: Run) -> str:
@@ -18,10 +19,12 @@ def policy_of(run: Run) -> str:
 
 
 def rows(study: Study) -> list[dict[str, Any]]:
-    """A row a run. score: the dev figure, of finished runs alone; they come first, the best at the top."""
+    """A row a run. dev: its own figure, of one seed, where it finished. score, score_low, score_high, n_seeds: the estimate for
+    its recipe over all seeds that this one and others ran on. The best estimate comes first."""
     measure = Measure.of(study)
     sign = -1 if measure.higher_is_better else 1
-    found = [_row(run, measure) for run in study.runs.values()]
+    estimates = measure.estimates(list(study.runs.values()))
+    found = [_row(run, measure, estimates.get(run.key)) for run in study.runs.values()]
     return sorted(found, key=lambda row: (row["score"] is None, sign * (row["score"] or 0.0)))
 
 
@@ -41,11 +44,11 @@ def total(runs: Iterable[Run], name: str) -> float:
     return sum(run.metrics.get(name) or 0.0 for run in runs)
 
 
-def _row(run: Run, measure: Measure) -> dict[str, Any]:
+def _row(run: Run, measure: Measure, standing: Standing | None) -> dict[str, Any]:
     done = run.metrics if run.state == "finished" else {}
     return {
         "role": run.role, "trial": run.trial, "replicate": run.replicate, "policy": policy_of(run), "label": run.label,
-        "state": run.state, "score": measure.score(run), "test": done.get(f"test_{measure.name}"),
+        "state": run.state, "dev": measure.score(run), **figures(standing), "test": done.get(f"test_{measure.name}"),
         "exact_match": done.get("test_exact_match", done.get("dev_exact_match")), "f1": done.get("test_f1", done.get("dev_f1")),
         "tokens": run.metrics.get("tokens"), "seconds": run.seconds.get("total"), "key": run.key,
     }  # fmt: skip

@@ -51,6 +51,12 @@ def number(value: float | None) -> str:
     return f"{value:.{max(0, 4 - len(str(int(abs(value)))))}f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
+def limits(row: Mapping[str, Any]) -> str:
+    """The interval of a row's score; a dash without one."""
+    low, high = row.get("score_low"), row.get("score_high")
+    return DASH if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
 def count(value: float | None) -> str:
     """A count or amount with its unit prefix: 300 k, 6.9 M, 41 T."""
     if value is None:
