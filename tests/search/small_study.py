@@ -54,12 +54,15 @@ def conduct_in(folder: Path, data: Prepared, **settings: Any) -> tuple[Conduct, 
 
 
 class FakeRunner:
-    """Runs requests at once. fails(request) says which do not finish; at most `limit` runs, then the driver dies."""
+    """Runs requests at once. fails(request) says which do not finish, scored(request) which have a score at all; at most
+    `limit` runs, then the driver dies. luck: what a seed does to a recipe and not to others, as a standard deviation."""
 
     def __init__(
-        self, ledger: Ledger, study: Study, *, fails: Callable[[Request], bool] = lambda request: False, limit: int = 10**6
-    ) -> None:
+        self, ledger: Ledger, study: Study, *, fails: Callable[[Request], bool] = lambda request: False, limit: int = 10**6,
+        scored: Callable[[Request], bool] = lambda request: True, luck: float = 0.0,
+    ) -> None:  # fmt: skip
         self.ledger, self.study, self.fails, self.limit = ledger, study, fails, limit
+        self.scored, self.luck = scored, luck
         self.ran: list[str] = []
 
     def explore(self, conduct: Conduct) -> None:
@@ -90,7 +93,7 @@ class FakeRunner:
         self._tell("run", **{k: plain[k] for k in ("key", "role", "replicate", "trial", "recipe", "values", "label")})
         self._tell("start", key=request.key, lane=0, attempt=1)
         failed = self.fails(request)
-        scores = {} if failed else {split: self._scores(request, split) for split in request.splits}
+        scores = {} if failed or not self.scored(request) else {split: self._scores(request, split) for split in request.splits}
         metrics = {f"{split}_{name}": sum(row) / len(row) for split, rows in scores.items() for name, row in rows.items()}
         state, error = ("failed", "Traceback: no luck") if failed else ("finished", None)
         self._tell("end", key=request.key, state=state, metrics=metrics, scores=scores, seconds={"total": 1.0}, error=error)
@@ -98,7 +101,8 @@ class FakeRunner:
     def _scores(self, request: Request, split: str) -> dict[str, list[float]]:
         """Nine questions; what a seed does to a question it does to it in every arm."""
         noise = random.Random(f"{request.seeds.init}{split}")
-        row = [round(bits(request.recipe) + noise.gauss(0, 0.5), 3) for _ in range(9)]
+        expected = bits(request.recipe) + self.luck * random.Random(request.key).gauss(0, 1)
+        row = [round(expected + noise.gauss(0, 0.5), 3) for _ in range(9)]
         return {"bits_per_answer": row, "exact_match": [float(b < 24) for b in row], "f1": [0.0] * 9}
 
     def _tell(self, event: str, **fields: Any) -> None:

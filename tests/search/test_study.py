@@ -1,5 +1,6 @@
 """A study from its first trial to its verdict, and again from its ledger after it stopped anywhere."""
 
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from raylab.data.prepared import Prepared
 from raylab.recipe import Recipe, decode, encode, run_key
 from raylab.search.ledger import Ledger, Study
-from raylab.search.study import Conduct, Request, conduct
+from raylab.search.study import RACE_FROM, Conduct, Request, conduct
 from raylab.seeds import Seeds
 from tests import tiny
+from tests.search import small_study
 from tests.search.small_study import SETTINGS, FakeRunner, conduct_in, states
 
 
@@ -199,3 +201,109 @@ def test_a_study_with_nothing_due_starts_no_runner(tmp_path: Path, data: Prepare
             raise AssertionError("a runner was started")
 
     assert conduct(study, Untouchable()) == verdict
+
+
+# --- the race and the verdict's looks -----------------------------------------------------------------------------------
+
+
+def test_the_best_of_exploration_race_on_seeds_of_their_own_and_dev_alone(tmp_path: Path, data: Prepared) -> None:
+    verdict, study, _ = run_in(tmp_path / "s", data, settings={"trials": 12, "seeds": 8}, luck=2.0)
+    race, verdicts = study.of_role("race"), study.of_role("confirm", "baseline")
+    assert race and all(list(run.scores) == ["dev"] and run.replicate > RACE_FROM for run in race)
+    assert {run.replicate for run in verdicts} <= set(range(1, 9))
+    rounds = Counter(run.replicate for run in race)
+    assert list(rounds) == sorted(rounds), "round by round"
+    assert [rounds[number] for number in rounds] == sorted(rounds.values(), reverse=True)
+    assert verdict["score"] == verdict["arms"][0]["mean"] and verdict["n_seeds"] == verdict["seeds"]
+
+
+def test_a_lucky_recipe_of_exploration_loses_the_race(tmp_path: Path, data: Prepared) -> None:
+    study, ledger = conduct_in(tmp_path / "s", data, trials=12)
+    fake = FakeRunner(ledger, study.study)
+    fake.explore(study)
+    leader = study.explored()[0]
+    lucky = next(run for run in study.explored() if "uniform" in run.label)
+    lucky.metrics["dev_bits_per_answer"] = leader.metrics["dev_bits_per_answer"] - 0.5
+    assert study.explored()[0] is lucky
+    while requests := study.due():
+        fake.run(requests)
+    assert study.conclude()["winner"] == leader.label
+    assert leader.label not in study.conclude()["tied"]
+
+
+def test_seeds_are_added_until_winner_and_baseline_are_apart(tmp_path: Path, data: Prepared) -> None:
+    clear, study, _ = run_in(tmp_path / "clear", data, settings={"seeds": 10})
+    assert (clear["seeds"], clear["looks"], clear["most_seeds"], clear["decision"]) == (3, [3], 10, "better")
+    assert len(study.of_role("confirm")) == 3
+    noisy, study, _ = run_in(tmp_path / "noisy", data, settings={"seeds": 10}, luck=4.0)
+    assert noisy["seeds"] > 3 and noisy["looks"] == [3, 5, 7, 10][: len(noisy["looks"])]
+    assert len(study.of_role("confirm")) == noisy["seeds"]
+    beside = [run for run in study.of_role("baseline") if run.label == "no intermediate pretraining"]
+    assert len(beside) == 3, "what decides nothing has the seeds of the first look"
+    assert noisy["beside"][-1]["seeds"] == 3
+
+
+@pytest.mark.parametrize("stop_after", [7, 12, 15, 20, 25])
+def test_a_race_or_look_that_was_cut_goes_on(stop_after: int, tmp_path: Path, data: Prepared) -> None:
+    options: dict[str, Any] = {"settings": {"trials": 8, "seeds": 10}, "luck": 3.0}
+    straight, _, whole = run_in(tmp_path / "s", data, **options)
+    (tmp_path / "s" / "ledger.jsonl").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path / "s", data, limit=stop_after, **options)
+    verdict, _, rest = run_in(tmp_path / "s", data, **options)
+    assert verdict == straight
+    assert len(rest.ran) == len(whole.ran) - stop_after
+
+
+def test_a_candidate_that_fails_in_the_race_is_out(tmp_path: Path, data: Prepared) -> None:
+    options: dict[str, Any] = {"settings": {"trials": 12}, "luck": 2.0}
+    first, *_ = run_in(tmp_path / "a", data, **options)
+    failing = first["winner"]
+    second, study, _ = run_in(tmp_path / "a2", data, fails=lambda r: r.role == "race" and r.label == failing, **options)
+    assert any(run.state == "failed" for run in study.of_role("race"))
+    assert second["winner"] != failing and second["decision"] != "not_run"
+
+
+def test_a_race_in_which_all_fail_leaves_the_best_of_exploration(tmp_path: Path, data: Prepared) -> None:
+    verdict, study, _ = run_in(tmp_path / "s", data, settings={"trials": 12}, luck=2.0, fails=lambda r: r.role == "race")
+    best = min((run for run in study.of_role("explore")), key=lambda run: run.metrics["dev_bits_per_answer"])
+    assert verdict["winner"] == best.label and verdict["tied"] == []
+
+
+def test_trials_without_a_score_are_no_candidates(tmp_path: Path, data: Prepared) -> None:
+    """A score that is no number never reaches the ledger: it is missing there."""
+    nothing, study, _ = run_in(tmp_path / "none", data, scored=lambda request: False)
+    assert nothing is None and states(study, "explore") == ["finished"] * 6
+    verdict, *_ = run_in(tmp_path / "some", data, scored=lambda r: r.role != "explore" or "salient" not in r.label)
+    assert verdict["winner"].startswith("span")
+    assert run_in(tmp_path / "late", data, scored=lambda r: r.role == "explore")[0]["decision"] == "not_run"
+
+
+def test_one_trial_has_nobody_to_race(tmp_path: Path, data: Prepared) -> None:
+    verdict, study, _ = run_in(tmp_path / "s", data, settings={"trials": 1})
+    assert study.of_role("race") == []
+    assert "is the baseline itself" in verdict["sentence"] and verdict["n_seeds"] == 3
+
+
+def test_a_winner_that_is_the_baseline_takes_the_seeds_of_one_look(tmp_path: Path, data: Prepared) -> None:
+    verdict, study, _ = run_in(tmp_path / "s", data, settings={"trials": 1, "seeds": 16})
+    assert {run.replicate for run in study.of_role("confirm", "baseline")} == {1, 2, 3}
+    assert verdict["seeds"] == 0 and verdict["score"] is not None
+
+
+def test_equals_are_rarely_told_apart(tmp_path: Path, data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All recipes alike: through the whole study, seed by seed of the study."""
+    monkeypatch.setattr(small_study, "bits", lambda recipe: 25.0)
+    decisions = [
+        run_in(tmp_path / str(seed), data, settings={"seed": seed, "seeds": 5}, luck=1.0)[0]["decision"] for seed in range(30)
+    ]
+    assert decisions.count("better") <= 4  # 5 % two-sided: more than 4 of 30 better ones are a chance of 1 in 1,000
+
+
+def test_a_study_knows_how_long_its_verdict_may_take(tmp_path: Path, data: Prepared) -> None:
+    study, _ = conduct_in(tmp_path / "s", data, trials=12, seeds=10)
+    assert (study.fewest_runs(), study.most_runs()) == (4 * 3, (8 + 6 + 4 + 3 + 2) + 4 * 3 + 2 * 7)
+    for seed in range(3):
+        settings = {"trials": 12, "seeds": 10, "seed": seed}
+        _, done, _ = run_in(tmp_path / f"s{seed}", data, settings=settings, luck=5.0)
+        assert study.fewest_runs(arms=2) <= len(done.of_role("race", "confirm", "baseline")) <= study.most_runs()
