@@ -111,9 +111,17 @@ class Storage:
         key = "/".join(filter(None, (self.key, name))) if self.bucket else ""
         return Storage(here=self.here / name, bucket=self.bucket, key=key)
 
+    @property
+    def parent(self) -> "Storage":
+        """The place that this one lies in."""
+        return Storage(here=self.here.parent, bucket=self.bucket, key=self.key.rpartition("/")[0])
+
     def at(self, path: Path) -> "Storage":
         """The place that is worked on at `path`: below `here`, where there is a bucket."""
-        return self / path.relative_to(self.here).as_posix() if self.bucket else Storage(here=path)
+        if not self.bucket:
+            return Storage(here=path)
+        name = path.relative_to(self.here).as_posix()
+        return self if name == "." else self / name
 
     def __str__(self) -> str:
         """As a person names it."""
@@ -204,7 +212,7 @@ class Storage:
         False if it is not there, or not complete for want of its `last` file. keyed: as in `push`.
         """
         if not self.bucket:
-            return (self.here / name).exists()
+            return (self.here / name / (last or "")).exists()
         if name and (one := self._one(name)) is not None:
             self._fetch_file(one, keyed)
             return True

@@ -15,7 +15,7 @@ EDGES = ("ray", "mlflow", "optuna")
 
 # What a part may import: its own level, and those above it in this list.
 LEVELS = (
-    {"errors", "registry", "seeds", "recipe", "storage"},
+    {"errors", "redaction", "registry", "seeds", "recipe", "storage"},
     {"data", "masking", "mixture", "synthetic", "models", "training"},
     {"stages"},
     {"trial", "verdict"},

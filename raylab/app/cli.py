@@ -14,9 +14,11 @@ from typing import Any, NoReturn
 
 from raylab import __version__
 from raylab.errors import Halted, UserError, unknown
+from raylab.redaction import without_secrets
 
 COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test holds it equal to their HELP
     "search": "search a space on a dataset, end with a verdict, a report and the winning model",
+    "submit": "run a search on a cluster, without this machine, and follow it",
     "run": "run one recipe with one seed, without a search",
     "export": "write a study's winner as a Hugging Face model folder",
     "report": "write a study's report anew, and send MLflow what it lacks",
@@ -88,7 +90,9 @@ def _run(command: str, argv: Sequence[str], prog: str) -> int:
     module = importlib.import_module(f"raylab.app.{command}")
     parser = Parser(prog=prog, description=f"{module.HELP[:1].upper()}{module.HELP[1:]}.")
     module.configure(parser)
-    status = module.run(parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    args.argv = list(argv)
+    status = module.run(args)
     sys.stdout.flush()  # a reader that has gone is noticed here, not in the interpreter's last breath
     return int(status)
 
@@ -98,7 +102,7 @@ def _guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except (UserError, Halted) as error:
-        print(f"raylab: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"raylab: {without_secrets(' '.join(str(error).split()))}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except KeyboardInterrupt:
         return 130

@@ -3,15 +3,14 @@
 import argparse
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from raylab.app.console import console, print_json
+from raylab.app.storage import add_storage_argument
 from raylab.cluster.diagnosis import Finding, diagnose
-from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "check packages, storage, tracking server, GPUs and a cluster's nodes"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -20,7 +19,7 @@ _CHECK_WIDTH = len("shared memory")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, e.g. auto; its nodes are checked, too")
-    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="results folder (default: ./runs)")
+    add_storage_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the lines")
 
 
@@ -28,10 +27,9 @@ def run(args: argparse.Namespace) -> int:
     """Exit 0 if a search would run (perhaps with warnings), 1 if it would not."""
     from raylab.cluster.tracking import default_uri
 
-    storage = args.storage.expanduser().resolve()
     out = Console(quiet=True) if args.json else console()
     found: list[Finding] = []
-    for finding in diagnose(storage, default_uri(storage), args.address):
+    for finding in diagnose(args.storage, default_uri(args.storage.here), args.address):
         if not found or found[-1].where != finding.where:
             out.print(Text(finding.where, style="bold"))
         _show(finding, out)

@@ -7,25 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, print_json
+from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 from raylab.search.card import command, model_card, scores, winner_runs
 from raylab.search.ledger import Run, Study
-from raylab.search.studies import DEFAULT_STORAGE, find
+from raylab.search.studies import find
+from raylab.search.upkeep import WHOLE, WINNER
 
 HELP = "write a study's winner as a Hugging Face model folder"
-WINNER = "winner"  # the folder in a study's folder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the study")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write; it must be new or empty")
-    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="results folder (default: ./runs)")
+    add_storage_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
 
 
 def run(args: argparse.Namespace) -> int:
     folder = find(args.storage, args.name)
     study = Study.read(folder)
+    (args.storage / args.name).fetch(WINNER, last=WHOLE)
     best = _winner(study, folder)
     _check_target(args.to)
     try:
@@ -45,7 +47,7 @@ def _winner(study: Study, folder: Path) -> Run:
         raise UserError(
             f"study {study.name!r} has no winner: its verdict has not been run. Finish it with --resume {study.name}."
         )
-    if not (folder / WINNER / "config.json").is_file():
+    if not (folder / WINNER / WHOLE).is_file():
         raise UserError(f"study {study.name!r} has no model in {folder / WINNER}: it was moved or deleted. Run its recipe again.")
     return runs[0]
 

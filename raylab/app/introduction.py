@@ -1,4 +1,4 @@
-"""What a search says before it begins: what it rests on, what it will do, and what that would cost."""
+"""What a search says before it begins: what it rests on, and what it will do."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from raylab.app.console import console, duration, facts
+from raylab.app.console import facts
 from raylab.app.opening import Opened
 from raylab.search.ledger import ENDED
-from raylab.search.plan import plan
 
 
 def introduce(opened: Opened, out: Console) -> None:
@@ -19,26 +18,6 @@ def introduce(opened: Opened, out: Console) -> None:
         out.print(Text(f"Warning: {warning}", style="yellow"))
     out.print(facts([("Study", opened.conduct.study.name), *_data(data), *_work(opened)]))
     out.print(Text(f"{'Results':<8}  {opened.placement.folder}"), soft_wrap=True)  # a path is for copying
-
-
-def show_plan(opened: Opened) -> int:
-    """Say what the study would cost, from a few steps measured here."""
-    out = console()
-    introduce(opened, out)
-    cost = plan(opened.conduct, opened.placement.lanes, opened.parameters)
-    runs = f"{cost.trials} trials and up to {cost.confirmations} runs that pretrain for the verdict"
-    rows = [
-        ("Plan", f"{runs}, {cost.tokens:,} corpus tokens at most"),
-        (
-            "Time",
-            f"about {duration(cost.seconds[0])}, at most {duration(cost.seconds[1])} until the verdict is clear: "
-            f"{cost.seconds_a_run:.0f} s a run, from a few steps measured here",
-        ),
-        ("Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"),
-    ]
-    out.print(facts(rows))
-    out.print(Text("Nothing was run."))
-    return 0
 
 
 def _data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -59,7 +38,7 @@ def _work(opened: Opened) -> Iterator[tuple[str, str]]:
     yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
     arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
     yield "Verdict", f"the winner, {arms}, by {metric} on at most {settings.seeds} fresh paired seeds and the test split"
-    least, most = place.least_workers, place.most_workers
+    least, most = place.fewest_workers, place.most_workers
     workers = f"{least} to {most} workers" if least < most else f"{most} worker{'s' * (most > 1)}"
     kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""
     yield "Lanes", f"{place.lanes} of {workers}{kind}"

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
+from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 from raylab.search.labels import run_label
 from raylab.search.ledger import Study
-from raylab.search.measure import Measure
-from raylab.search.studies import DEFAULT_STORAGE, folders
+from raylab.search.measure import Measure, figures
+from raylab.search.studies import folders
 
 HELP = "list the studies that are there"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="results folder (default: ./runs)")
+    add_storage_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
 
 
@@ -36,6 +37,7 @@ def overview(study: Study) -> dict[str, Any]:
     """A study in a few plain values."""
     measure = Measure.of(study)
     best = measure.best(study.of_role("explore"))
+    estimate = measure.estimates(list(study.runs.values())).get(best.key) if best else None
     return {
         "name": study.name,
         "created": study.created,
@@ -43,11 +45,24 @@ def overview(study: Study) -> dict[str, Any]:
         "dataset": study.data.get("name"),  # what was read, which need not be what was asked for
         "source": study.data.get("source"),
         "trials": study.counts(),
-        "best": {"label": run_label(best), "key": best.key, "metric": measure.name, "value": measure.score(best)}
+        "best": {
+            "label": run_label(best),
+            "key": best.key,
+            "metric": measure.name,
+            "value": measure.score(best),
+            **figures(estimate),
+        }
         if best
         else None,
         "decision": (study.verdict or {}).get("decision"),
     }
+
+
+def told(score: dict[str, Any]) -> str:
+    """An estimate with its interval and seeds: "24.1 [23.8, 24.4] over 3 seeds"."""
+    seeds = f"over {score['n_seeds']} seed{'' if score['n_seeds'] == 1 else 's'}" if score["n_seeds"] else ""
+    limits = "" if score["score_low"] is None else f"[{figure(score['score_low'])}, {figure(score['score_high'])}]"
+    return " ".join(part for part in (figure(score["score"]), limits, seeds) if part)
 
 
 def counts(trials: dict[str, int]) -> str:
@@ -72,6 +87,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if "error" in row:
         return [row["name"], "-", "-", "-", "-", "-", f"unreadable: {row['error']}"]
     data = f"{row['dataset']} from {row['source']}"
-    best = f"{figure(row['best']['value'])} {row['best']['metric'].replace('_', ' ')}" if row["best"] else "-"
+    best = f"{told(row['best'])} {row['best']['metric'].replace('_', ' ')}" if row["best"] else "-"
     decision = (row["decision"] or "no verdict yet").replace("_", " ")
     return [row["name"], when(row["created"]), str(row["space"]), data, counts(row["trials"]), best, decision]

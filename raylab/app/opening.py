@@ -2,9 +2,8 @@
 
 import argparse
 import shlex
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any
 
 from raylab.app.data_options import request_from
 from raylab.app.environment import cpus_here, environment, gpus_here
-from raylab.app.preparation import described, load_prepared, writable
+from raylab.app.joining import check_room as check_cluster
+from raylab.app.preparation import described, load_prepared, usable
 from raylab.app.search_options import DATA, DECIDING, check_same, resolve, settings_of, stored
-from raylab.cluster.runner import Placement
+from raylab.cluster.connection import Cluster, look
+from raylab.cluster.runner import IDLE_AFTER_S, Placement
+from raylab.cluster.shipping import pack
 from raylab.cluster.tracking import check_tracking, default_uri
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
@@ -23,6 +25,7 @@ from raylab.errors import UserError
 from raylab.masking.policy import Policy
 from raylab.models.encoder_decoder import build
 from raylab.recipe import ModelSpec, encode
+from raylab.redaction import without_secrets
 from raylab.registry import add_plugins
 from raylab.search.ledger import Study
 from raylab.search.plan import check_room
@@ -30,14 +33,17 @@ from raylab.search.space import Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
 
+LOCATIONS = ("data_dir", "space_file")  # may have moved since a study began: their contents are what counts
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A study ready to run: what it does, on which data, where, and the store that tracks it."""
+    """A study ready to run: what it does, on which data, where, and the store that tracks it. cluster: None for this machine."""
 
     conduct: Conduct
     task: TaskData
     placement: Placement
+    cluster: Cluster | None
     tracking_uri: str
     parameters: int
     resumed: bool
@@ -45,65 +51,92 @@ class Opened:
 
 def open_study(args: argparse.Namespace) -> Opened:
     """The study that the options describe, or the one they resume. Raises UserError; only prepared data are written."""
+    cluster = look(args.address) if args.address else None
     for folder in args.plugins:
         add_plugins(folder)
-    started = Study.read(find(args.storage, args.resume)) if args.resume else None
-    options = _options(args, started)
+        pack(folder)  # too much to send along is told here
+    started = _started(args)
+    options = _options(args, started, (cluster.gpus if cluster else gpus_here()) > 0)
     space = load_space(options["space"], Path(options["space_file"]) if options["space_file"] else None)
     space.check_fixed(settings_of(options, "").setting)
-    placement = _placement(args)
-    storage, tracking_uri = _stores(args)
+    placement = _cluster_placement(args, cluster) if cluster else _placement(args)
+    storage, tracking_uri = _stores(args, new=started is None)
 
     task, data = _load(options, storage)
     settings = settings_of(options, task.name)
-    study = started or _new_study(args.name, options, settings, space, task, data)
+    study = started or _new_study(args.name, options, settings, space, task, data, _command(args.argv))
     _check_same_data(study, data)
     parameters = _parameters(settings.setting.base, data)
     check_room(storage, parameters, placement.lanes)
     return Opened(
         conduct=Conduct(settings, space, data, study), task=task, placement=replace(placement, folder=storage / study.name),
-        tracking_uri=tracking_uri, parameters=parameters, resumed=started is not None,
+        cluster=cluster, tracking_uri=tracking_uri, parameters=parameters, resumed=started is not None,
     )  # fmt: skip
 
 
-def _options(args: argparse.Namespace, started: Study | None) -> dict[str, Any]:
+def _started(args: argparse.Namespace) -> Study | None:
+    """The study that is gone on with: that of --resume, or with --go-on that of --name if it has begun."""
+    try:
+        return Study.read(find(args.storage, args.resume or args.name)) if args.resume or args.go_on else None
+    except UserError:
+        if args.go_on:
+            return None
+        raise
+
+
+def _options(args: argparse.Namespace, started: Study | None, has_gpu: bool) -> dict[str, Any]:
     """All options that decide results: those given and defaults, or those of the study that is resumed."""
     given = {name: value for name in DECIDING if (value := getattr(args, name)) is not None}
     if started is None:
-        return resolve(given, gpus_here() > 0)
+        return resolve(given, has_gpu)
     options = stored(started.settings)
+    moved = {name: str(given.pop(name).expanduser().resolve()) for name in LOCATIONS if name in given}
     check_same(options, given, started.name)
-    return options
+    return {**options, **moved}
 
 
 def _placement(args: argparse.Namespace) -> Placement:
-    """Lanes that fit on this machine, or on the cluster at --address. The study's folder is not known yet."""
+    """Lanes that fit on this machine. The study's folder is not known yet."""
     gpus = args.gpus_per_worker if args.gpus_per_worker is not None else float(gpus_here() > 0)
-    if gpus and not gpus_here() and not args.address:
+    if gpus and not gpus_here():
         raise UserError(
             f"--gpus-per-worker is {gpus:g}, but this machine has no GPU. Leave it out, or give the --address of a cluster."
         )
-    fit = int(gpus_here() / gpus) if gpus and not args.address else cpus_here()
-    if not args.address and args.workers_per_lane * (args.lanes or 1) > fit:
+    fit = int(gpus_here() / gpus) if gpus else cpus_here()
+    if args.workers_per_lane * (args.lanes or 1) > fit:
         raise UserError(
             f"--lanes {args.lanes or 1} with --workers-per-lane {args.workers_per_lane} do not fit: this machine has room for "
             f"{fit} workers, one a {'GPU' if gpus else 'core'}. Give fewer of them, or the --address of a cluster."
         )
+    return _placed(args, gpus, fit)
+
+
+def _cluster_placement(args: argparse.Namespace, cluster: Cluster) -> Placement:
+    """Lanes that fit on the cluster as it is, or as many as are asked for."""
+    gpus = args.gpus_per_worker if args.gpus_per_worker is not None else float(cluster.gpus > 0)
+    placement = replace(_placed(args, gpus, cluster.room(gpus)), address=args.address, idle_after_s=IDLE_AFTER_S)
+    check_cluster(cluster, placement)
+    return placement
+
+
+def _placed(args: argparse.Namespace, gpus: float, fit: int) -> Placement:
+    workers = args.workers_per_lane
+    fewest = workers if isinstance(workers, int) else workers[0]
     return Placement(
-        folder=args.storage, lanes=args.lanes or max(1, fit // args.workers_per_lane), workers_per_lane=args.workers_per_lane,
-        gpus_per_worker=gpus, address=args.address, plugins=tuple(str(p.resolve()) for p in args.plugins),
+        folder=args.storage.here, storage=args.storage, lanes=args.lanes or max(1, fit // fewest),
+        workers_per_lane=workers, gpus_per_worker=gpus, plugins=tuple(str(p.resolve()) for p in args.plugins),
         log_level=args.log_level, checkpoint_every_s=args.checkpoint_every, hang_after_s=args.hang_after,
     )  # fmt: skip
 
 
-def _stores(args: argparse.Namespace) -> tuple[Path, str]:
-    """The results folder and MLflow's address, both found to work."""
-    storage = writable(args.storage.expanduser().resolve())
-    if args.name and (storage / args.name).exists():
+def _stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
+    """The folder that is worked in and MLflow's address; these and the storage are found to work."""
+    storage = usable(args.storage)
+    if new and args.name and ((storage.here / args.name).exists() or storage.entries(args.name)):
         raise UserError(f"{storage / args.name} exists. Go on with it by --resume {args.name}, or give another --name.")
-    uri = default_uri(storage)
+    uri = default_uri(storage.here)
     check_tracking(uri)
-    return storage, uri
+    return storage.here, uri
 
 
 def _load(options: Mapping[str, Any], storage: Path) -> tuple[TaskData, Prepared]:
@@ -116,22 +149,21 @@ def _load(options: Mapping[str, Any], storage: Path) -> tuple[TaskData, Prepared
 
 
 def _new_study(
-    name: str | None, options: Mapping[str, Any], settings: Settings, space: Space, task: TaskData, data: Prepared
+    name: str | None, options: Mapping[str, Any], settings: Settings, space: Space, task: TaskData, data: Prepared, command: str
 ) -> Study:
     stored = {**options, "setting": encode(settings.setting), "higher_is_better": HIGHER_IS_BETTER[settings.metric]}
     return Study(
         name=name or f"{space.name}-{task.name}-{datetime.now():%Y%m%d-%H%M%S}",
         settings=stored,
         data=described(task, data),
-        environment=environment(_command()),
+        environment=environment(command),
         created=time.time(),
     )
 
 
-def _command() -> str:
+def _command(arguments: Sequence[str]) -> str:
     """The command line, whichever way it was called: `raylab search` or `python -m raylab.search`."""
-    arguments = sys.argv[2:] if sys.argv[1:2] == ["search"] else sys.argv[1:]
-    return shlex.join(["raylab", "search", *arguments])
+    return shlex.join(["raylab", "search", *map(without_secrets, arguments)])
 
 
 def _check_same_data(study: Study, data: Prepared) -> None:

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -13,10 +12,11 @@ from raylab.app.opening import Opened
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
 from raylab.search.studies import DEFAULT_STORAGE
+from raylab.storage import Storage
 
 _TOLD = (
     "winner", "baseline", "metric", "difference", "low", "high", "seeds", "higher_is_better", "decision", "sentence",
-    "prose", "beside",
+    "prose", "beside", "score", "score_low", "score_high", "n_seeds", "tied",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, Rende
 
 def show_next(opened: Opened, out: Console, report: str) -> None:
     """The commands a person may want now."""
-    name, where = opened.conduct.study.name, storage_option(opened.placement.folder.parent)
+    name, where = opened.conduct.study.name, storage_option(storage_of(opened))
     lines = [("Report", report), ("MLflow", f"{launcher()} ui{where}")]
     if (opened.placement.folder / "winner").is_dir():
         lines.append(("Export", f"{launcher()} export {name} --to my-model{where}"))
@@ -54,9 +54,14 @@ def show_next(opened: Opened, out: Console, report: str) -> None:
         out.print(Text(f"{title:<8}  {told}"), soft_wrap=True)  # paths and commands are for copying
 
 
-def storage_option(storage: Path) -> str:
+def storage_option(storage: Storage) -> str:
     """What a command needs to find the studies in `storage` from here."""
-    return "" if storage == DEFAULT_STORAGE.resolve() else f" --storage {shlex.quote(str(storage))}"
+    return "" if storage.here == DEFAULT_STORAGE.resolve() else f" --storage {shlex.quote(str(storage))}"
+
+
+def storage_of(opened: Opened) -> Storage:
+    """Where the study lies, and others with it."""
+    return opened.placement.place_of(opened.placement.folder.parent)
 
 
 def plain(opened: Opened, run_id: str | None, report: str, seconds: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from raylab.data.task import SPLITS, TaskData
 from raylab.errors import UserError
 from raylab.models.encoder_decoder import SIZES, checkpoint_config
 from raylab.recipe import ModelSpec
+from raylab.storage import Storage
 
 
 def load_prepared(
@@ -48,8 +49,9 @@ def described(data: TaskData, prepared: Prepared) -> dict[str, object]:
     }
 
 
-def writable(folder: Path) -> Path:
-    """`folder`, made if need be. Raises UserError where nothing can be written."""
+def usable(storage: Storage) -> Storage:
+    """`storage`, its folder made if need be. Raises UserError where nothing can be written, here or in the bucket."""
+    folder = storage.here
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
@@ -57,6 +59,8 @@ def writable(folder: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder}: {error.strerror}. Give another folder with --storage, with room and yours to write in."
+            f"cannot write to {folder}: {error.strerror}. Give another folder with "
+            f"{'RAYLAB_CACHE' if storage.bucket else '--storage'}, with room and yours to write in."
         ) from error
-    return folder
+    storage.check()
+    return storage

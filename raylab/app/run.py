@@ -8,8 +8,8 @@ from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
 from raylab.app.data_options import add_data_arguments, request_from
+from raylab.app.storage import add_storage_argument
 from raylab.errors import Diverged, OutOfMemory, UserError
-from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "run one recipe with one seed, without a search"
 TOLD_EVERY_S = 5.0
@@ -28,9 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="CPU threads (default: 1, as a search's workers; sums differ with others)",
     )
-    parser.add_argument(
-        "--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where prepared data and checkpoints lie"
-    )
+    add_storage_argument(parser, "where prepared data and checkpoints lie")
     parser.add_argument(
         "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
     )
@@ -79,7 +77,7 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     from transformers.utils import logging
 
     from raylab.app.environment import gpus_here
-    from raylab.app.preparation import load_prepared, writable
+    from raylab.app.preparation import load_prepared, usable
     from raylab.recipe import run_key
     from raylab.seeds import Seeds
     from raylab.training.memory import Memory
@@ -89,15 +87,15 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(args.threads)
     logging.disable_progress_bar()
-    storage = writable(args.storage.expanduser().resolve())
-    task, data = load_prepared(request_from(args), recipe.base, storage)
+    storage = usable(args.storage)
+    task, data = load_prepared(request_from(args), recipe.base, storage.here)
     seeds = Seeds.of(args.seed, args.replicate)
     key = run_key(recipe, seeds, data.fingerprint)
     for warning in task.warnings:
         console().print(f"Warning: {warning}", style="yellow")
     execution = Execution(
         data=data, seeds=seeds, parallel=Parallel(device=device_of(gpus_here())), splits=("dev", "test"),
-        folder=storage / "single" / key, keep_model=args.save, memory=Memory(storage / "memory"),
+        folder=storage / "single" / key, keep_model=args.save, memory=Memory(storage.here / "memory"),
     )  # fmt: skip
     teller = _Teller()
     for event in run_recipe(recipe, execution):

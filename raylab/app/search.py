@@ -1,13 +1,15 @@
 """`raylab search SPACE`: from a command line to a verdict. Everything is put together here."""
 
 import argparse
+import math
 import re
+import sys
 import time
 from pathlib import Path
 
 from raylab.app.data_options import add_data_arguments
+from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
-from raylab.search.studies import DEFAULT_STORAGE
 
 HELP = "search a space on a dataset, end with a verdict, a report and the winning model"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # a folder's name that needs no quotes in a shell
@@ -24,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("study")
     what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
     what.add_argument("--trials", type=int, metavar="N", help="recipes to try (default: 12)")
-    what.add_argument("--seeds", type=int, metavar="N", help="fresh paired seeds of the verdict (default: 3)")
+    what.add_argument(
+        "--seeds", type=int, metavar="N", help="most fresh paired seeds of the verdict; a clear one takes 3 (default: 10)"
+    )
     what.add_argument("--seed", type=int, metavar="S", help="seed of the study (default: 0)")
     what.add_argument("--scale", metavar="SCALE", help="tiny, small or base (default: tiny, with a GPU small)")
     what.add_argument("--family", metavar="FAMILY", help="t5 or bart, for random weights (default: t5)")
@@ -52,7 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="recipes that run side by side, each on workers of its own (default: as many as fit)",
     )
-    how.add_argument("--workers-per-lane", type=int, default=1, metavar="W", help="data-parallel workers of a run (default: 1)")
+    how.add_argument(
+        "--workers-per-lane", type=_workers, default=1, metavar="W",
+        help="data-parallel workers of a run, or with --address a range, e.g. 1:4: as many as there are (default: 1)",
+    )  # fmt: skip
     how.add_argument("--gpus-per-worker", type=float, metavar="G", help="GPUs of a worker (default: 1 where there are any)")
     how.add_argument(
         "--checkpoint-every",
@@ -68,19 +75,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="restart a lane that tells nothing of its run for so long; loading a model may take minutes (default: %(default)g)",
     )
-    how.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, e.g. auto (default: Ray on this machine)")
     how.add_argument(
-        "--time-budget", type=float, metavar="SECONDS", help="start no trial that would leave no time for the verdict"
+        "--address", metavar="ADDRESS", help="a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: this machine)"
     )
-    how.add_argument(
-        "--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="where studies lie (default: %(default)s)"
-    )
+    how.add_argument("--yes", action="store_true", help="begin on a cluster without asking")
+    add_storage_argument(how)
     how.add_argument("--name", metavar="NAME", help="the study's name (default: space, dataset and time)")
     how.add_argument("--resume", metavar="NAME", help="go on with a study that stopped")
+    how.add_argument("--go-on", action="store_true", help="go on with the study of this --name if it has begun already")
     how.add_argument(
         "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
     )
-    how.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
+    add_cost_arguments(parser)
     how.add_argument("--quiet", action="store_true", help="print the outcome alone")
     how.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
     how.add_argument(
@@ -89,29 +95,78 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(dataset=None, source=None, answerable_only=None, splits=None)
 
 
+def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a study may cost, and what it would. Caps are hard, and keep the verdict its share."""
+    cost = parser.add_argument_group("cost")
+    cost.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
+    cost.add_argument("--price", type=float, metavar="USD", help="of a device (a worker's GPU, or its core) and an hour")
+    cost.add_argument("--max-tokens", type=_count, metavar="N", help="read no more than so many corpus tokens in all")
+    cost.add_argument("--max-hours", type=float, metavar="H", help="work no longer")
+    cost.add_argument("--max-cost", type=float, metavar="USD", help="hold devices for no more than that, at --price")
+
+
+def _count(text: str) -> int:
+    """A whole number, also as 2e6 or 2_000_000."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if number != number or math.isinf(number) or number != int(number):
+        raise UserError(f"--max-tokens is {text!r}; expected a whole number of corpus tokens, e.g. 2_000_000.")
+    return int(number)
+
+
+def _workers(text: str) -> int | tuple[int, int]:
+    """A number of workers, or the fewest and the most of them: "1:4"."""
+    if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", text):
+        raise UserError(f"--workers-per-lane is {text!r}; expected a positive number, or the fewest and the most, e.g. 1:4.")
+    fewest, _, most = text.partition(":")
+    if most and int(most) < int(fewest):
+        raise UserError(f"--workers-per-lane is {text}; expected the fewest workers first, e.g. {most}:{fewest}.")
+    return (int(fewest), int(most)) if most and most != fewest else int(fewest)
+
+
 def run(args: argparse.Namespace) -> int:
     """Search, or go on with a search. Exit 0 with a verdict, 1 if nothing finished, 130 if interrupted."""
     begun = time.monotonic()
-    _check(args)
-    from raylab.app.introduction import show_plan  # torch and Ray: only once the command line stands
-    from raylab.app.opening import open_study
+    check(args)
+    if args.address and args.address.startswith("ray://"):
+        from raylab.app.elsewhere import search_there
+
+        return search_there(args)
+    from raylab.app.opening import open_study  # torch and Ray: only once the command line stands
+    from raylab.app.planning import caps_of, show_plan
     from raylab.app.session import search
 
+    caps = caps_of(args)
     opened = open_study(args)
     if args.plan:
-        return show_plan(opened)
-    return search(opened, begun, time_budget_s=args.time_budget, quiet=args.quiet, as_json=args.json)
+        return show_plan(opened, caps, as_json=args.json)
+    ask = bool(args.address) and not args.yes
+    return search(opened, begun, caps=caps, quiet=args.quiet, as_json=args.json, ask=ask)
 
 
-def _check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace) -> None:
+    """Raise UserError for options that do not go together, or can't be."""
     if not (args.space or args.space_file or args.resume):
         raise UserError("no space to search. Name one, e.g. `raylab search masking --dataset triviaqa`.")
     if args.resume and args.name:
         raise UserError("--resume goes on under the study's own name; leave --name out.")
-    for option in ("lanes", "workers_per_lane", "checkpoint_every", "hang_after", "time_budget"):
+    if args.go_on and not args.name:
+        raise UserError("--go-on is about the study of a --name; give one.")
+    if args.address and not (args.yes or args.plan or sys.stdin.isatty()):
+        raise UserError(
+            "a search on a cluster begins once you have agreed to its plan, and there is no terminal to ask. Give --yes."
+        )
+    for option in ("lanes", "checkpoint_every", "hang_after"):
         value = getattr(args, option)
         if value is not None and not value > 0:  # "nan" is a float, too
             raise UserError(f"--{option.replace('_', '-')} is {value:g}; expected a positive number.")
+    if isinstance(args.workers_per_lane, tuple) and not args.address:
+        fewest, most = args.workers_per_lane
+        raise UserError(
+            f"--workers-per-lane {fewest}:{most} is for a cluster, where workers come and go. Give a number, or --address."
+        )
     if args.gpus_per_worker is not None and not args.gpus_per_worker >= 0:
         raise UserError(f"--gpus-per-worker is {args.gpus_per_worker:g}; expected 0 or more.")
     if args.name is not None and not (_PLAIN_NAME.fullmatch(args.name) and args.name not in _TAKEN):

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from rich.text import Text
 from raylab.app.console import console, launcher, print_json
 from raylab.app.display import Display
 from raylab.app.introduction import introduce
+from raylab.app.joining import agreed, joined
 from raylab.app.opening import Opened
-from raylab.app.outcome import plain, show_next, show_verdict, storage_option
-from raylab.cluster.attempt import LaneLostError
+from raylab.app.outcome import plain, show_next, show_verdict, storage_of, storage_option
+from raylab.app.planning import Budget, budget, tell_plan
+from raylab.cluster.attempt import COMPLETE, LaneLostError
 from raylab.cluster.runner import LaneRunner
 from raylab.cluster.tracking import Mirror
 from raylab.errors import Halted, UserError
@@ -23,25 +26,40 @@ from raylab.masking.policy import Policy
 from raylab.masking.preview import preview_corpus
 from raylab.recipe import Recipe, decode
 from raylab.search import report
-from raylab.search.ledger import Ledger
-from raylab.search.plan import COMPARED
+from raylab.search.caps import Caps
+from raylab.search.ledger import Ledger, Run, Study
 from raylab.search.study import Conduct, conduct
+from raylab.search.upkeep import Upkeep, ended
 
 MASKED_PASSAGES = 6  # shown for every policy in the report
 CLOSE_TRACKING_S = 20.0
 
 
-def search(opened: Opened, begun: float, *, time_budget_s: float | None, quiet: bool, as_json: bool) -> int:
-    """Run what is due of the study; exit code 0 with a verdict, 1 if nothing finished, 130 if interrupted."""
-    folder = opened.placement.folder
+def search(opened: Opened, begun: float, *, caps: Caps, quiet: bool, as_json: bool, ask: bool = False) -> int:
+    """Run what is due of the study; exit code 0 with a verdict, 1 if nothing finished, 130 if interrupted. ask: show what it
+    would cost first, and begin only if the person at the terminal agrees."""
     out = Console(quiet=True) if quiet else console()
     introduce(opened, out)
+    costs = budget(opened, caps, begun)
+    if ask:
+        tell_plan(costs.plan, opened, console())
+        if not agreed():
+            console().print(Text("Nothing was run."))
+            return 0
+    with joined(opened.cluster, opened.placement) if opened.cluster else contextlib.nullcontext():
+        return _search(opened, costs, begun, out, quiet=quiet, as_json=as_json)
+
+
+def _search(opened: Opened, costs: Budget, begun: float, out: Console, *, quiet: bool, as_json: bool) -> int:
+    folder = opened.placement.folder
     folder.mkdir(parents=True, exist_ok=opened.resumed)
-    with _alone(folder), _ledger(opened) as ledger:
+    upkeep = Upkeep(opened.placement.place_of(folder), ended(opened.conduct.study), tell=lambda text: out.print(Text(text)))
+    with _alone(folder), upkeep, _ledger(opened, costs) as ledger:
+        _share_data(opened, out)
         mirror = Mirror(folder, opened.tracking_uri, folder.parent / "artifacts")
         mirror.start()
         try:
-            status = _run(opened, ledger, _stopper(opened, begun, time_budget_s), quiet)
+            status = _run(opened, ledger, upkeep, quiet)
         except KeyboardInterrupt:
             ledger.append("interrupted")
             status = 130
@@ -53,6 +71,8 @@ def search(opened: Opened, begun: float, *, time_budget_s: float | None, quiet: 
     _conclude(opened, status, page, out)
     if not flush.complete:
         out.print(Text(flush.line))
+    if upkeep.trouble:
+        out.print(Text(upkeep.trouble))
     if as_json:
         print_json(plain(opened, mirror.run_id, page, time.monotonic() - begun))
     return status
@@ -71,38 +91,39 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ledger(opened: Opened) -> Iterator[Ledger]:
+def _ledger(opened: Opened, costs: Budget) -> Iterator[Ledger]:
     """The study's ledger, begun or gone on with."""
     study, ledger = opened.conduct.study, Ledger(opened.placement.folder)
     if opened.resumed:
-        ledger.append("resumed")
+        study.apply(ledger.append("resumed"))
     else:
         ledger.append("study", name=study.name, settings=study.settings, data=study.data, environment=study.environment)
+    for event, fields in costs.events():
+        study.apply(ledger.append(event, **fields))
+    costs.close(opened.conduct)
     with contextlib.closing(ledger):
         yield ledger
 
 
-def _run(opened: Opened, ledger: Ledger, stop: Callable[[], bool], quiet: bool) -> int:
+def _share_data(opened: Opened, out: Console) -> None:
+    """With a bucket, lanes bring the data from there; elsewhere they open them where they lie."""
+    place = opened.placement.place_of(opened.conduct.data.folder)
+    if place.bucket:
+        out.print(Text(f"Taking the data to {place}, as far as they are not there."))
+        place.push(last=COMPLETE, keyed=True)
+
+
+def _run(opened: Opened, ledger: Ledger, upkeep: Upkeep, quiet: bool) -> int:
     study, place = opened.conduct.study, opened.placement
     with Display(opened.conduct, place.lanes, quiet=quiet) as display:
-        runner = LaneRunner(place, opened.conduct.data.folder, study, ledger, on_change=display, stop=stop)
+        runner = LaneRunner(place, opened.conduct.data.folder, study, ledger, on_change=display, upkeep=upkeep)
         verdict = conduct(opened.conduct, runner)
+    for phase, reason in opened.conduct.capped().items():
+        study.apply(ledger.append("capped", phase=phase, reason=reason))
     if verdict is None:
         return 1
     study.apply(ledger.append("verdict", verdict=verdict))
     return 0
-
-
-def _stopper(opened: Opened, begun: float, budget_s: float | None) -> Callable[[], bool]:
-    """True once one more trial would not leave the verdict its time: its runs, each as long as the longest so far."""
-    study, place = opened.conduct.study, opened.placement
-    rounds = -(-opened.conduct.settings.seeds * COMPARED // place.lanes)
-
-    def stop() -> bool:
-        took = [run.ended - run.started for run in study.of_role("explore") if run.ended and run.started]
-        return budget_s is not None and bool(took) and time.monotonic() - begun + (1 + rounds) * max(took) > budget_s
-
-    return stop
 
 
 def _masks(conduct: Conduct) -> dict[str, Sequence[Sequence[tuple[str, bool]]]]:
@@ -126,7 +147,7 @@ def _report(opened: Opened) -> str:
 
 def _resume(opened: Opened) -> str:
     """The command that goes on with the study."""
-    where = storage_option(opened.placement.folder.parent)
+    where = storage_option(storage_of(opened))
     return f"{launcher()} search --resume {opened.conduct.study.name}{where}"
 
 
@@ -137,6 +158,21 @@ def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:
     elif status == 130:
         out.print(Text(f"\nInterrupted. Go on with: {_resume(opened)}"), soft_wrap=True)
     else:
-        reasons = sorted({run.error.strip().splitlines()[-1] for run in study.runs.values() if run.error})
-        out.print(Text(f"\nNothing finished: {'; '.join(reasons) or 'no trial was run'}."))
+        out.print(Text(f"\nNothing finished: {_commonest_reason(study)}."))
     show_next(opened, out, page)
+
+
+def _commonest_reason(study: Study) -> str:
+    """Why trials came to nothing: "no memory (2 of 3 trials)"."""
+    explored = study.of_role("explore")
+    reasons = Counter(
+        run.error.strip().splitlines()[-1] if run.error and run.error.strip() else _without_error(run) for run in explored
+    )
+    if not reasons:
+        return "no trial was run"
+    reason, times = reasons.most_common(1)[0]
+    return f"{reason} ({times} of {len(explored)} trials)"
+
+
+def _without_error(run: Run) -> str:
+    return "its score is not a number" if run.state == "finished" else run.state

@@ -2,18 +2,19 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
-from raylab.app.list import counts, overview, when
+from raylab.app.list import counts, overview, told, when
+from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 from raylab.search.compare import differences
 from raylab.search.flat import flatten
 from raylab.search.labels import run_label
 from raylab.search.ledger import Run, Study
-from raylab.search.measure import Measure
-from raylab.search.studies import DEFAULT_STORAGE, find, find_run
+from raylab.search.measure import Measure, figures
+from raylab.search.studies import find, find_run
+from raylab.storage import Storage
 
 HELP = "show one study, or what differs between two studies or two runs"
 TOP = 5
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="+", metavar="NAME", help="one or two studies, or keys of runs (their first six digits will do)"
     )
-    parser.add_argument("--storage", type=Path, default=DEFAULT_STORAGE, metavar="DIR", help="results folder (default: ./runs)")
+    add_storage_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
 
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _find(storage: Path, name: str) -> Study | Run:
+def _find(storage: Storage, name: str) -> Study | Run:
     return find_run(storage, name) or Study.read(find(storage, name))
 
 
@@ -96,11 +97,12 @@ def _print_study(study: Study) -> None:
         table(
             "key",
             "recipe",
-            ">dev",
+            ">dev, one seed",
+            ">its recipe",
             ">exact match",
             ">tokens",
             title="\nbest trials",
-            rows=[_run_cells(study, r) for r in _top(study)],
+            rows=_top_cells(study),
         )
     )
     if failures := _failures(study):
@@ -114,10 +116,16 @@ def _print_study(study: Study) -> None:
             out.print(f"\nnote on {run.key}: {text}", markup=False)
 
 
-def _run_cells(study: Study, run: Run) -> list[str]:
+def _top_cells(study: Study) -> list[list[str]]:
+    measure = Measure.of(study)
+    estimates = measure.estimates(list(study.runs.values()))
+    return [_run_cells(run, figure(measure.score(run)), told(figures(estimates.get(run.key)))) for run in _top(study)]
+
+
+def _run_cells(run: Run, score: str, estimate: str) -> list[str]:
     metrics = run.metrics
-    score = figure(Measure.of(study).score(run))
-    return [run.key, run_label(run), score, figure(metrics.get("dev_exact_match"), 3), f"{metrics.get('tokens', 0):,.0f}"]
+    exact = figure(metrics.get("dev_exact_match"), 3)
+    return [run.key, run_label(run), score, estimate, exact, f"{metrics.get('tokens', 0):,.0f}"]
 
 
 def _print_fields(value: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ run, not its lane.
 import contextlib
 import json
 import os
+import shutil
 import socket
 import time
 import traceback
@@ -15,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from filelock import FileLock
 
 from raylab.cluster.shipping import unpack
 from raylab.cluster.trial import NAMESPACE
 
 TICK_S = 0.5
 END_FILE = "end.json"
+COMPLETE = "meta.json"  # of prepared data: the file that is written and taken last
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneConfig:
     """What every lane of a study is told: actor name of the queue, folders, workers and what each of them gets.
 
-    workers: how many, or the fewest and the most. resize_every_s: how often an elastic lane looks whether more fit.
+    data, runs: addresses of places (see raylab.storage). workers: how many, or the fewest and the most. resize_every_s:
+    how often an elastic lane looks whether more fit.
     """
 
     queue: str
@@ -51,6 +55,7 @@ def lane_loop(config: dict[str, Any]) -> None:
 
     from raylab.data.prepared import Prepared
     from raylab.registry import add_plugins
+    from raylab.storage import Storage
     from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
     from raylab.trial import device_of
@@ -60,38 +65,86 @@ def lane_loop(config: dict[str, Any]) -> None:
         add_plugins(unpack(folder))
     queue = ray.get_actor(config["queue"], namespace=NAMESPACE)
     parallel = Parallel.current(device_of(config["gpus_per_worker"]))
-    data = Prepared(Path(config["data"]))
-    memory = Memory(Path(config["runs"]).parents[1] / "memory")  # beside the studies: what one learned, the next one knows
+    data = Prepared(data_here(Storage.of(config["data"])))
+    runs = Storage.of(config["runs"])
+    memory = Memory(runs.here.parents[1] / "memory")  # beside the studies: what one learned, the next one knows
     here = ray.get_runtime_context().current_actor
     ray.get(queue.join.remote(config["lane"], parallel.rank, socket.gethostname(), os.getpid(), here))
     while True:
-        request = parallel.share(ray.get(queue.take.remote(config["lane"])) if parallel.rank == 0 else None)
+        request: Any = parallel.share(ray.get(queue.take.remote(config["lane"])) if parallel.rank == 0 else None)
         if request == {}:
             return
         if request is not None:
-            _Attempt(config, request, queue, parallel, data, memory).run()
+            _Attempt(config, request, queue, parallel, data, runs / request["key"], memory).run()
+
+
+def data_here(place: Any) -> Path:
+    """The folder of prepared data on this machine, brought from the bucket once a machine. Raises LaneLostError if there
+    is none."""
+    if place.bucket:
+        place.here.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.here.with_name(f".{place.here.name}.lock")):
+            place.fetch(last=COMPLETE, keyed=True)
+    if (place.here / COMPLETE).is_file():
+        return Path(place.here)
+    host = socket.gethostname()
+    raise LaneLostError(f"{place} is not on {host}. Give a --storage that all machines see: a shared folder, or s3://...")
+
+
+_OVER = "stopped: the time that the study may take is over (--max-hours, --max-cost)"
+
+
+class _OutOfTime(Exception):
+    """A cap on the study's time has been reached."""
 
 
 class _Attempt:
     """One request being run on this worker."""
 
-    def __init__(self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any, memory: Any) -> None:
+    def __init__(
+        self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any, place: Any, memory: Any
+    ) -> None:
         self.config, self.request, self.queue, self.parallel, self.data = config, request, queue, parallel, data
-        self.memory = memory
+        self.place, self.memory = place, memory
         self.key = request["key"]
-        self.folder = Path(config["runs"]) / self.key
-        self.ticker = _Ticker(config["lane"], request, queue, parallel.rank)
+        self.folder: Path = place.here
+        self.ticker = _Ticker(config["lane"], request, queue, parallel)
 
     def run(self) -> None:
-        """Run to an end, and report it; an end that is on disk already is only reported again."""
-        end_file = self.folder / END_FILE
-        known = self.parallel.share(json.loads(end_file.read_text()) if self.parallel.rank == 0 and end_file.exists() else None)
+        """Run to an end, and report it; an end that was kept already is only reported again."""
+        known = self.parallel.share(self._known() if self.parallel.rank == 0 else None)
         end = known or self._agreed(self._execute())
         if self.parallel.rank == 0:
-            with contextlib.suppress(OSError):  # a full disk: should the lane be lost in this moment, the run is run again
-                self._write(end, end_file)
+            if end["state"] != "stopped":  # it may go on another time
+                self._keep(end)
             self.ticker.flush()
             ray.get(self.queue.finish.remote(self.config["lane"], end))
+        elif self.place.bucket:
+            for checkpoint in self.folder.glob("step_*"):  # what this machine had to bring for its workers
+                shutil.rmtree(checkpoint, ignore_errors=True)
+
+    def _known(self) -> dict[str, Any] | None:
+        """How the run ended, if it has: the lane or the driver was lost before that was told."""
+        with contextlib.suppress(OSError):
+            self.place.fetch(END_FILE)
+        file = self.folder / END_FILE
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def _keep(self, end: dict[str, Any]) -> None:
+        """Note how it ended until that is in the ledger, on disk and in the bucket, if there is one: then nothing is left
+        here. On a full disk it is not noted, and should the lane be lost in this moment, the run is run again."""
+        with contextlib.suppress(OSError):
+            self._write(end, self.folder / END_FILE)
+        if not self.place.bucket:
+            return
+        try:
+            if (self.folder / "model").is_dir():
+                self.place.push("model", last="config.json")
+            self.place.write(END_FILE, json.dumps(end).encode())
+        except OSError as error:
+            self.ticker.notice(f"its end could not be taken to the storage, and is on {socket.gethostname()} alone: {error}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)  # before the driver looks for the model, perhaps in this folder
 
     def _write(self, end: dict[str, Any], file: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +169,7 @@ class _Attempt:
 
         execution = Execution(
             data=self.data, seeds=Seeds(**self.request["seeds"]), parallel=self.parallel, splits=self.request["splits"],
-            rungs=self.request["rungs"], folder=self.folder, checkpoint_every_s=self.config["checkpoint_every_s"],
+            rungs=self.request["rungs"], folder=self.place, checkpoint_every_s=self.config["checkpoint_every_s"],
             keep_model=self.folder / "model" if self.request["keep_model"] else None, memory=self.memory,
             alive=self.ticker.alive,
         )  # fmt: skip
@@ -125,6 +178,8 @@ class _Attempt:
             self._consume(execution, end)
         except Diverged as error:
             end |= {"state": "diverged", "error": str(error)}
+        except _OutOfTime as error:
+            end |= {"state": "stopped", "error": str(error)}
         except OutOfMemory as error:
             end |= {"state": "failed", "error": f"out_of_memory: {error}"}
         except Exception:  # whatever a recipe raises is its result; the search goes on
@@ -141,6 +196,7 @@ class _Attempt:
         for event in events:
             if isinstance(event, Progress):
                 self.ticker.progress(event)
+                self._check_time(events)
             elif isinstance(event, Rung):
                 end["metrics"] = dict(event.metrics)
                 if not self._may_go_on(event):
@@ -150,6 +206,12 @@ class _Attempt:
                 self.ticker.notice(event.text)
             else:
                 end |= {"metrics": dict(event.metrics), "scores": event.scores}
+
+    def _check_time(self, events: Any) -> None:
+        """Stop where the time that the study may take is over: after the step at which rank 0 finds that it is."""
+        if self.ticker.end is not None and self.parallel.share(self.ticker.is_over() if self.parallel.rank == 0 else None):
+            events.close()
+            raise _OutOfTime(_OVER)
 
     def _may_go_on(self, rung: Any) -> bool:
         if self.parallel.rank == 0:
@@ -161,12 +223,19 @@ class _Attempt:
 class _Ticker:
     """Tells the queue how far a run is, without waiting for it. Only rank 0's words are heard."""
 
-    def __init__(self, lane: int, request: dict[str, Any], queue: Any, rank: int) -> None:
-        self.lane, self.queue, self.request, self.speaks = lane, queue, request, rank == 0
+    def __init__(self, lane: int, request: dict[str, Any], queue: Any, parallel: Any) -> None:
+        self.lane, self.queue, self.request, self.speaks = lane, queue, request, parallel.rank == 0
+        self.alone = parallel.world == 1
         self.live: dict[str, Any] = {"key": request["key"], "label": request["label"], "role": request["role"]}
         self.points: list[dict[str, Any]] = []
         self.tokens = 0
         self.last = time.monotonic()
+        left_s = request.get("left_s")
+        self.end = None if left_s is None else self.last + left_s
+
+    def is_over(self) -> bool:
+        """Has the time come at which the run is to be stopped?"""
+        return self.end is not None and time.monotonic() >= self.end
 
     def progress(self, step: Any) -> None:
         """Take in one step; every half second the queue hears of it."""
@@ -185,7 +254,10 @@ class _Ticker:
             self.queue.restored.remote(self.request["key"], self.request["attempt"], behind)
 
     def alive(self) -> None:
-        """The run goes on, though perhaps without a step: it is being scored."""
+        """The run goes on, though perhaps without a step: it is being scored. A worker that is alone in its lane may stop
+        here, too; several stop together, at a step."""
+        if self.alone and self.is_over():
+            raise _OutOfTime(_OVER)
         if time.monotonic() - self.last >= TICK_S:
             self.flush()
 

@@ -42,7 +42,7 @@ ANSWER_S = 5.0  # for a cluster's server to say anything; it takes milliseconds
 DECIDE_S = 20.0  # for an autoscaler to look at what it was asked; it does so every 5 s
 CLIENT = "ray://"
 _LIVE = (autoscaler_pb2.NodeStatus.RUNNING, autoscaler_pb2.NodeStatus.IDLE)
-_TOKEN = (
+TOKEN_ADVICE = (
     "set RAY_AUTH_MODE=token here, and put the cluster's token (`ray get-auth-token` on its head shows it) into RAY_AUTH_TOKEN "
     "or ~/.ray/auth_token."
 )
@@ -202,7 +202,7 @@ def _asked(address: str, call: Any, request: Any, **options: Any) -> Any:
     try:
         return call(request, timeout=ANSWER_S, **options)
     except AuthenticationError as error:
-        raise UserError(f"RAY_AUTH_MODE asks for a token, and there is none here: {_TOKEN}") from error
+        raise UserError(f"RAY_AUTH_MODE asks for a token, and there is none here: {TOKEN_ADVICE}") from error
     except grpc.RpcError as error:
         raise _no_answer(address, error) from error
 
@@ -210,7 +210,7 @@ def _asked(address: str, call: Any, request: Any, **options: Any) -> Any:
 def _no_answer(address: str, error: grpc.RpcError) -> UserError:
     code, details = error.code(), " ".join(str(error.details()).split())
     if code == grpc.StatusCode.UNAUTHENTICATED:
-        return UserError(f"the cluster at {address} refuses the token of this process, or its lack of one: {_TOKEN}")
+        return UserError(f"the cluster at {address} refuses the token of this process, or its lack of one: {TOKEN_ADVICE}")
     if code == grpc.StatusCode.UNIMPLEMENTED:
         other = "the cluster's own port, usually 6379" if address.startswith(CLIENT) else "ray://HOST:PORT for Ray Client's port"
         return UserError(f"what answers at {address} is another server. Give {other}.")

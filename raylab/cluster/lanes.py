@@ -24,6 +24,7 @@ from ray.exceptions import ActorDiedError, RayError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
+from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError, lane_loop
 from raylab.cluster.queue import Queue
@@ -58,6 +59,14 @@ def start_lanes(count: int, config: LaneConfig, storage: Path) -> Lanes:
     return Lanes(ended=[keeper.keep.remote(index) for index in range(count)], keeper=keeper)
 
 
+def free_rooms() -> None:
+    """Give back what lanes of this driver were given on the cluster, when none of them is left."""
+    job = ray.get_runtime_context().get_job_id()
+    for name, room in placement_group_table().items():
+        if name.endswith(job) and any("CPU" in bundle for bundle in room["bundles"].values()):  # a trial's has none
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(name)))
+
+
 class _Keeper:
     """The actor that keeps all lanes up, a thread each. Not the driver: a thread of it that still waits for a worker
     group when Ray is shut down would take the process with it."""
@@ -65,6 +74,8 @@ class _Keeper:
     def __init__(self, config: LaneConfig, storage: str) -> None:
         self.config, self.storage = config, storage
         self.starts = itertools.count()
+        if ray.get_runtime_context().was_current_actor_reconstructed:
+            free_rooms()  # the lanes of the process that was lost are gone with it
         room_s = ROOM_S if isinstance(config.workers, int) else ELASTIC_ROOM_S
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a process a lane that takes 5 % of a core; lost is lost here
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(room_s)  # Ray Train hands it to its controllers
@@ -73,6 +84,8 @@ class _Keeper:
         """Run lane `index` whenever it is wanted until the queue closes, with new workers whenever they are lost."""
         queue = ray.get_actor(self.config.queue, namespace=NAMESPACE)
         while ray.get(queue.wanted.remote(index)):
+            if (room := ray.get(queue.room.remote(index))) is not None:
+                remove_placement_group(room)  # of a controller that was killed: Ray keeps it until the driver ends
             try:
                 self._trainer(index).fit()
             except (TrainingFailedError, RayError) as error:

@@ -128,7 +128,16 @@ class Queue:
 
     async def gathered(self, lane: int, workers: list[Any]) -> None:
         """There was room for a lane's workers, and they are started. workers: their handles."""
-        self._lanes[lane].workers = dict(enumerate(workers))
+        at = self._lanes[lane]
+        at.workers, at.gathering = dict(enumerate(workers)), time.monotonic()
+
+    async def placed(self, lane: int, room: Any) -> None:
+        """A lane's workers stand in this placement group."""
+        self._lanes[lane].room = room
+
+    async def room(self, lane: int) -> Any:
+        """The placement group in which a lane's workers stood last."""
+        return self._lanes[lane].room
 
     async def join(self, lane: int, rank: int, host: str, pid: int, worker: Any) -> None:
         """A worker of a lane is up. worker: its handle, for `hanging` to return."""
@@ -170,7 +179,8 @@ class Queue:
         if self._closed and not self._waiting:
             self._lanes.dismiss()
         self._tell("start", key=key, lane=lane, attempt=run.attempts)
-        return {**run.request, "attempt": run.attempts}
+        until = run.request.get("until")  # Unix time: told as seconds, so that the clocks of other machines do not matter
+        return {**run.request, "attempt": run.attempts, "left_s": None if until is None else until - time.time()}
 
     async def tick(self, lane: int, live: dict[str, Any], points: list[dict[str, Any]]) -> None:
         """How far a lane is, and the curve's points since the last tick."""

@@ -39,6 +39,7 @@ class Lane:
     heard: float | None = None  # when its workers last told anything; None while they are being started
     workers: dict[int, Any] = field(default_factory=dict)  # handles, by rank
     controller: Any = None  # handle of the actor of Ray Train that gathers them
+    room: Any = None  # what its workers were last given on the cluster: a placement group
     gathering: float | None = None  # since when it does; None once they are at work
     given_up: str = ""  # why its workers are being killed
     turn: int = 0  # counts up with every time it asks for a run or loses its workers
@@ -75,10 +76,11 @@ class Lane:
             self.given_up = f"it hung: its workers told nothing for {now - self.heard:.0f} s and were killed"
             self.heard = None
             return list(self.workers.values())
-        if self.gathering is not None and now - self.gathering > start_limit_s + ROOM_S:
+        room_s = 0.0 if self.workers else ROOM_S  # before that, nobody knows whether there is room yet
+        if self.gathering is not None and now - self.gathering > start_limit_s + room_s:
             self.given_up = f"it hung: its workers were not up {now - self.gathering:.0f} s after their start and were killed"
             self.gathering = None
-            return [*self.workers.values(), self.controller]
+            return list(self.workers.values()) or [self.controller]
         return []
 
 

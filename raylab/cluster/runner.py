@@ -18,7 +18,7 @@ from ray.tune.stopper import Stopper
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError
 from raylab.cluster.connection import join, start
-from raylab.cluster.lanes import ON_HEAD, Lanes, loss_reason, start_lanes, start_queue
+from raylab.cluster.lanes import ON_HEAD, Lanes, free_rooms, loss_reason, start_lanes, start_queue
 from raylab.cluster.queue import ATTEMPTS
 from raylab.cluster.sampler import sampler
 from raylab.cluster.scheduler import scheduler
@@ -28,6 +28,8 @@ from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import Halted
 from raylab.search.ledger import ENDED, Ledger, Study
 from raylab.search.study import Conduct, Request
+from raylab.search.upkeep import Upkeep
+from raylab.storage import Storage
 
 POLL_S = 0.2
 HANG_AFTER_S = 300.0  # a lane that tells nothing of its run for so long is taken to hang: loading a model can take minutes
@@ -38,7 +40,8 @@ ENDING_S = 20.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """Where and on how much a study runs; none of it decides a number. storage: where the study's folder lies.
+    """Where and on how much a study runs; none of it decides a number. folder: the study's own; storage: what it lies
+    in, if that may be a bucket.
     workers_per_lane: how many, or the fewest and the most: an elastic lane goes on with those there are.
     hang_after_s: a lane's workers are killed when they tell nothing of their run for so long; start_within_s: when
     they are not up so long after there was room for them. idle_after_s: a lane that has waited for a run for so long
@@ -57,9 +60,14 @@ class Placement:
     start_within_s: float = HANG_AFTER_S
     idle_after_s: float | None = None
     resize_every_s: float = 60.0
+    storage: Storage | None = None
+
+    def place_of(self, path: Path) -> Storage:
+        """The place of a folder of the study, or of its data."""
+        return self.storage.at(path) if self.storage else Storage(here=path)
 
     @property
-    def least_workers(self) -> int:
+    def fewest_workers(self) -> int:
         """Of a lane."""
         return self.workers_per_lane if isinstance(self.workers_per_lane, int) else self.workers_per_lane[0]
 
@@ -76,21 +84,22 @@ class LaneRunner:
     """A raylab.search.study.Runner on lanes. Use it as a context: lanes start on entry and end on exit.
 
     on_change(study, live) is called from a thread of its own whenever something happened, a few times a second.
-    stop(): asked before every new trial; True ends exploration. start: what starts the lanes.
+    start: what starts the lanes. upkeep: what looks after the study's folder.
     """
 
     def __init__(
         self, placement: Placement, data: Path, study: Study, ledger: Ledger, *,
-        on_change: Callable[[Study, Live], None] = lambda study, live: None, stop: Callable[[], bool] = lambda: False,
-        start: Callable[[int, LaneConfig, Path], Lanes] = start_lanes,
+        on_change: Callable[[Study, Live], None] = lambda study, live: None,
+        start: Callable[[int, LaneConfig, Path], Lanes] = start_lanes, upkeep: Upkeep | None = None,
     ) -> None:  # fmt: skip
         self.placement, self.data, self.study, self.ledger = placement, data, study, ledger
-        self.on_change, self.stop, self._start = on_change, stop, start
+        self.on_change, self._start = on_change, start
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._error: BaseException | None = None
-        self._keep: set[str] = set()
+        self.upkeep = upkeep or Upkeep(placement.place_of(placement.folder))
         self._asked: dict[str, dict[str, Any]] = {}  # of `run`: to be asked of another queue should this one be lost
+        self._proposed: set[str] = set()  # keys of the trials of `explore`
         self._queues = 0
         # A name of its own for every start: on a cluster that lives on, an earlier search may still hold its actors
         self.queue_name = f"{QUEUE}-{study.name}-{uuid.uuid4().hex[:8]}"
@@ -109,7 +118,8 @@ class LaneRunner:
         self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study), place.idle_after_s)
         self._queues += 1
         config = LaneConfig(
-            queue=self.queue_name, data=str(self.data), runs=str(place.folder / "runs"), workers=place.workers_per_lane,
+            queue=self.queue_name, data=place.place_of(self.data).address, runs=place.place_of(place.folder / "runs").address,
+            workers=place.workers_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=tuple(pack(Path(folder)) for folder in place.plugins),
             checkpoint_every_s=place.checkpoint_every_s, resize_every_s=place.resize_every_s,
         )  # fmt: skip
@@ -135,7 +145,7 @@ class LaneRunner:
 
     def explore(self, conduct: Conduct) -> None:
         """Let Tune propose and schedule the trials that are still due."""
-        proposes = sampler(conduct, self._config_of(conduct), self.stop)
+        proposes = sampler(conduct, self._config_of(conduct), lambda: self._error is not None)
         tuner = tune.Tuner(
             tune.with_resources(Trial, tune.PlacementGroupFactory([ON_HEAD])),
             tune_config=tune.TuneConfig(
@@ -155,13 +165,11 @@ class LaneRunner:
             raise self._error from None
         except OSError as error:  # Tune keeps files of its own beside the ledger
             raise Halted(f"{self.placement.folder / 'tune'} cannot be written: {error.strerror or error}.") from error
-        asked = [run.key for run in self.study.of_role("explore")]
-        self._wait_for(asked)
+        self._wait_for(sorted(self._proposed))
 
     def run(self, requests: Sequence[Request]) -> None:
         """Run these, as far as they have not ended yet."""
         due = [r for r in requests if (run := self.study.runs.get(r.key)) is None or run.state not in ENDED]
-        self._keep |= {r.key for r in requests if r.keep_model}
         self._asked |= {r.key: r.plain() for r in due}
         with contextlib.suppress(RayActorError):  # who follows the ledger notices that, too, and asks another queue
             ray.get([self.queue.submit.remote(r.plain()) for r in due])
@@ -172,7 +180,12 @@ class LaneRunner:
     def _config_of(self, conduct: Conduct) -> Callable[[dict[str, Any]], dict[str, Any]]:
         metric = conduct.settings.metric
         fixed = {"metric": metric, "higher_is_better": HIGHER_IS_BETTER[metric], "queue": self.queue_name}
-        return lambda request: {"request": request, **fixed}
+
+        def config(request: dict[str, Any]) -> dict[str, Any]:
+            self._proposed.add(request["key"])
+            return {"request": request, **fixed}
+
+        return config
 
     def _wait_for(self, keys: Sequence[str]) -> None:
         """Return when all of these are over and in the ledger."""
@@ -206,8 +219,9 @@ class LaneRunner:
             with self._changed:
                 self.study.apply(row)
                 self._changed.notify_all()
-            if event["event"] == "end":
-                self._tidy(event["key"])
+            if event["event"] == "end" and event["state"] != "stopped":  # that one may go on from its checkpoint
+                self.upkeep.ended(event["key"])
+        self.upkeep.check()
         self.on_change(self.study, live)
         place = self.placement
         for hanging in ray.get(self.queue.hanging.remote(place.hang_after_s, place.start_within_s), timeout=60):
@@ -221,18 +235,11 @@ class LaneRunner:
         if self._queues == QUEUES:
             raise LaneLostError(f"the queue was lost {QUEUES} times; the last time: {loss_reason(error)}")
         ray.kill(self.lanes.keeper)  # and with it the lanes: they would train on for nobody
+        free_rooms()
         self._start_queue_and_lanes()
         for key, request in self._asked.items():
             if self.study.runs.get(key) is None or self.study.runs[key].state not in ENDED:
                 self.queue.submit.remote(request)
-
-    def _tidy(self, key: str) -> None:
-        """The run is in the ledger: its checkpoints go; the winner's model stays."""
-        folder = self.placement.folder / "runs" / key
-        if key in self._keep and (folder / "model").is_dir():
-            shutil.rmtree(self.placement.folder / "winner", ignore_errors=True)
-            shutil.move(folder / "model", self.placement.folder / "winner")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _CannotGoOn(BaseException):

@@ -9,7 +9,6 @@ Optuna stands behind Tune's OptunaSearch. What that leaves to do: tell PRUNED an
 running for ever), and start from recorded trials (its own way does not take define-by-run spaces).
 """
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +23,10 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from raylab.cluster.trial import OBJECTIVE
-from raylab.search.ledger import ENDED, Run, Study
+from raylab.search.ledger import ENDED, Run
 from raylab.search.listed import listed
 from raylab.search.space import Chooser, Domain
-from raylab.search.study import Conduct
+from raylab.search.study import Conduct, Request, numbers_due
 from raylab.seeds import derive
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -60,7 +59,7 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 Config = Callable[[dict[str, Any]], dict[str, Any]]  # the config that Tune gives a trial, of a request in plain form
-Stop = Callable[[], bool]  # asked before every suggestion; True ends exploration (a time budget)
+Stop = Callable[[], bool]  # asked before every suggestion; True ends exploration
 
 
 def sampler(conduct: Conduct, config: Config, stop: Stop) -> Searcher:
@@ -68,17 +67,11 @@ def sampler(conduct: Conduct, config: Config, stop: Stop) -> Searcher:
     return SAMPLERS[conduct.settings.sampler](conduct, config, stop)
 
 
-def due(study: Study) -> Iterator[int]:
-    """The numbers of the trials to propose: first those that have not ended, then those that no trial has yet. A driver
-    that was killed may have left a gap."""
-    explored = study.of_role("explore")
-    taken = {run.trial for run in explored} | {row["trial"] for row in study.cached}
-    left = [run.trial for run in explored if run.trial is not None and run.state not in ENDED]
-    return itertools.chain(left, (number for number in itertools.count() if number not in taken))
-
-
 class _FromLedger(Searcher):
     """A sampler of which Tune keeps nothing: Tune would restore from it, but a study is resumed from its ledger alone."""
+
+    conduct: Conduct
+    config: Config
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -86,13 +79,17 @@ class _FromLedger(Searcher):
     def save(self, checkpoint_path: str) -> None:
         pass
 
+    def _asked(self, request: Request) -> Any:
+        """The config of a trial, or FINISHED if a cap has no room for it."""
+        return self.config(request.plain()) if self.conduct.allowance.admits(request) else Searcher.FINISHED
+
 
 class ListSampler(_FromLedger):
     """The space's list, trial by trial. How they end changes nothing."""
 
     def __init__(self, conduct: Conduct, config: Config, stop: Stop) -> None:
         super().__init__(metric=OBJECTIVE, mode="min")
-        self.conduct, self.config, self.stop, self.due = conduct, config, stop, due(conduct.study)
+        self.conduct, self.config, self.stop, self.due = conduct, config, stop, numbers_due(conduct.study)
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial, or FINISHED."""
@@ -100,7 +97,7 @@ class ListSampler(_FromLedger):
             return Searcher.FINISHED
         settings, number = self.conduct.settings, next(self.due)
         recipe, values = listed(self.conduct.space, settings.setting, settings.seed, number)
-        return self.config(self.conduct.explore_request(recipe, values, number).plain())
+        return self._asked(self.conduct.explore_request(recipe, values, number))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to learn."""
@@ -110,7 +107,7 @@ class OptunaSampler(_FromLedger, OptunaSearch):
     """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed."""
 
     def __init__(self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler]) -> None:
-        self.conduct, self.config, self.stop, self.due = conduct, config, stop, due(conduct.study)
+        self.conduct, self.config, self.stop, self.due = conduct, config, stop, numbers_due(conduct.study)
         so_far = conduct.study.of_role("explore")
         # reopened with its first seed, a sampler would repeat its first suggestions
         seed = derive(conduct.settings.seed, "sampler", len(so_far) + len(conduct.study.cached)) % 2**32
@@ -150,7 +147,7 @@ class OptunaSampler(_FromLedger, OptunaSearch):
         trial = self._ot_trials[trial_id] = self._ot_study.ask()
         draw = Draw(trial, self.conduct.settings.setting.fixed)
         recipe = self.conduct.space.recipe(draw, self.conduct.settings.setting)
-        return self.config(self.conduct.explore_request(recipe, draw.values, next(self.due)).plain())
+        return self._asked(self.conduct.explore_request(recipe, draw.values, next(self.due)))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if math.isfinite(result[OBJECTIVE]):

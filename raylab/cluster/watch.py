@@ -4,6 +4,7 @@ from typing import Any
 
 import ray
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
+from ray.util import get_current_placement_group
 
 from raylab.cluster.trial import NAMESPACE
 
@@ -29,6 +30,7 @@ class Watch(WorkerGroupCallback, ControllerCallback):
         """Their processes are there."""
         self.stands = True
         self._queue().gathered.remote(self.lane, [worker.actor for worker in workers])
+        self._queue().placed.remote(self.lane, workers[0].execute_async(get_current_placement_group))
         return {}
 
     def before_controller_execute_resize_decision(self, resize_decision: Any) -> None:

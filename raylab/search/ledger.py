@@ -2,8 +2,10 @@
 
 The driver alone writes it, one JSON object a line, each with `event` and `time` (Unix seconds). Events:
 
-    study    name, settings, data, environment           the first line
-    run      key, role, replicate, trial, recipe, values  a run was asked for
+    study    name, settings, data, environment           the first line; parent={name, runs}, if it continues another
+    plan     plan                                         what it was predicted to cost (raylab.search.plan)
+    limits   caps, price, devices                         what it may cost, from here on (raylab.search.caps)
+    run      key, role, replicate, trial, recipe, values  a run was asked for; origin: the study that ran it already
     worker   lane, rank, host, pid                        a lane's worker is up
     start    key, lane, attempt                           a lane took it up (again)
     restored key, attempt, position                       training went on behind so many steps of the run
@@ -14,7 +16,9 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
     rung     key, fraction, metrics                       a score on the way
     end      key, state, metrics, scores, seconds, error  the run is over, in a true state
     cached   key, trial                                   a trial proposed a recipe that had run already
-    interrupted, resumed                                  the driver stopped, went on
+    capped   phase, reason                                a cap ended exploration, selection or the verdict early
+    interrupted, resumed                                  the driver stopped, went on: runs that a cap stopped are due
+                                                          again
     verdict  verdict                                      the decision
 
 `Study.read` folds the lines into one object; a torn last line (the driver was killed while writing) is ignored.
@@ -24,15 +28,15 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from raylab.errors import Halted, UserError
 
-State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed"]
-ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed")
+State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "stopped"]
+ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed", "stopped")  # stopped: by a cap, until it is resumed
 FILE = "ledger.jsonl"
 
 
@@ -44,7 +48,8 @@ class Run:
     the trial that asked for it first. recipe: JSON form. values: what the space drew, by name. metrics: the last
     known, e.g. dev_bits_per_answer, dev_exact_match, dev_f1, test_*, tokens, target_tokens, flops. scores: by split
     and measure, one number a question, in the order of the split. seconds: by part, and `total`. losses: the `lost`
-    events of its attempts. notices: what there was to know on the way.
+    events of its attempts. notices: what there was to know on the way. origin: the study that ran it, if this one took it
+    over.
     """
 
     key: str
@@ -66,11 +71,14 @@ class Run:
     error: str | None = None
     losses: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    origin: str = ""
 
 
 @dataclass(kw_only=True, slots=True)
 class Study:
-    """A study as its ledger tells it. `cached` are the trials answered by a run that stood already."""
+    """A study as its ledger tells it. `cached` are the trials answered by a run that stood already. parent: the study that
+    it continues, `name` and `runs` taken over. limits: the last `limits` event. capped: by phase, why it ended early.
+    worked_s: time in which a driver was at work; device_s and usd: times the devices it held, and their price."""
 
     name: str
     settings: dict[str, Any]
@@ -81,6 +89,13 @@ class Study:
     cached: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] | None = None
     updated: float = 0.0
+    parent: dict[str, Any] | None = None
+    plan: dict[str, Any] | None = None
+    limits: dict[str, Any] = field(default_factory=dict)
+    capped: dict[str, str] = field(default_factory=dict)
+    worked_s: float = 0.0
+    device_s: float = 0.0
+    usd: float = 0.0
 
     @classmethod
     def read(cls, folder: Path) -> "Study":
@@ -95,7 +110,8 @@ class Study:
             if event["event"] == "study":
                 study = cls(
                     name=event["name"], settings=event["settings"], data=event["data"],
-                    environment=event["environment"], created=event["time"],
+                    environment=event["environment"], created=event["time"], updated=event["time"],
+                    parent=event.get("parent"),
                 )  # fmt: skip
             elif study is None:
                 raise UserError("the ledger does not begin with its study; it is not a raylab ledger.")
@@ -107,18 +123,42 @@ class Study:
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one more event."""
-        self.updated = event["time"]
         kind = event["event"]
+        self._pass(0.0 if kind == "resumed" else event["time"] - self.updated)
+        self.updated = event["time"]
         if kind == "run" and event["key"] not in self.runs:
             names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
-            self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"])
+            self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"], origin=event.get("origin", ""))
         elif kind == "cached":
             if all(event["trial"] != row["trial"] for row in self.cached):  # a trial whose own process was lost asks again
                 self.cached.append(dict(event))
         elif kind == "verdict":
             self.verdict = event["verdict"]
+        elif kind == "plan":
+            self.plan = event["plan"]
+        elif kind == "limits":
+            self.limits = {name: event[name] for name in ("caps", "price", "devices")}
+        elif kind == "capped":
+            self.capped[event["phase"]] = event["reason"]
+        elif kind == "resumed":
+            self._go_on()
         elif "key" in event and event["key"] in self.runs:
             _apply_to_run(self.runs[event["key"]], event)
+
+    def _pass(self, seconds: float) -> None:
+        """Time that a driver was at work, on the devices that it held."""
+        if self.updated:  # a study in memory alone has no clock yet
+            device_s = max(0.0, seconds) * self.limits.get("devices", 0.0)
+            self.worked_s += max(0.0, seconds)
+            self.device_s += device_s
+            self.usd += device_s / 3600 * (self.limits.get("price") or 0.0)
+
+    def _go_on(self) -> None:
+        """The driver is back, and may have been given more room."""
+        self.capped = {}
+        for run in self.runs.values():
+            if run.state == "stopped":
+                run.state, run.ended, run.error = "waiting", None, None
 
     def of_role(self, *roles: str) -> list[Run]:
         """The runs of these roles, in the order they were asked for."""
@@ -126,10 +166,10 @@ class Study:
 
     def counts(self) -> dict[str, int]:
         """Exploration's trials by state, cached ones beside them."""
-        counts = dict.fromkeys(("finished", "pruned", "failed", "diverged"), 0)
+        counts: dict[str, int] = dict.fromkeys(("finished", "pruned", "failed", "diverged"), 0)
         for run in self.of_role("explore"):
-            if run.state in counts:
-                counts[run.state] += 1
+            if run.state in counts or run.state == "stopped":
+                counts[run.state] = counts.get(run.state, 0) + 1
         return {**counts, "cached": len(self.cached)}
 
 
@@ -171,10 +211,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 class Ledger:
     """The one writer of a study's ledger. Every method raises Halted where the disk takes no more; what the ledger held before
-    it then still holds, in whole lines."""
+    it then still holds, in whole lines. clock: Unix time; a simulated study has its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock = folder / FILE, clock
         self._drop_torn_line()
         with self._told():
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (it stays open as long as the study runs)
@@ -182,7 +222,7 @@ class Ledger:
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and return it. It is on disk when this returns, unless the machine itself dies."""
-        row = {"event": event, "time": round(time.time(), 3), **fields}
+        row = {"event": event, "time": round(self._clock(), 3), **fields}
         line = (json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n").encode()
         with self._told():
             self._write(line)

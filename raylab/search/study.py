@@ -13,8 +13,9 @@ Everything is read from and written to the ledger; what runs the recipes is a `R
 where. A study that was stopped is conducted again from its ledger, and does only what is still due.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -25,6 +26,7 @@ import numpy as np
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.recipe import Recipe, decode, encode, run_key
+from raylab.search.caps import EXPLORATION, SELECTION, VERDICT, Unlimited
 from raylab.search.labels import label
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.space import Setting, Space
@@ -72,10 +74,11 @@ class Request:
     trial: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
     keep_model: bool = False
+    until: float | None = None  # Unix time at which it is stopped
 
     def plain(self) -> dict[str, Any]:
         """JSON values: what crosses to a lane."""
-        return {**{k: getattr(self, k) for k in ("role", "replicate", "key", "label", "trial", "values", "keep_model")},
+        return {**{k: getattr(self, k) for k in ("role", "replicate", "key", "label", "trial", "values", "keep_model", "until")},
                 "recipe": encode(self.recipe), "seeds": encode(self.seeds), "splits": list(self.splits),
                 "rungs": list(self.rungs)}  # fmt: skip
 
@@ -100,10 +103,11 @@ class Runner(Protocol):
 
 
 class Conduct:
-    """A study being conducted: its space, data and ledger in one place."""
+    """A study being conducted: its space, data and ledger in one place, and what it may still use."""
 
     def __init__(self, settings: Settings, space: Space, data: Prepared, study: Study) -> None:
         self.settings, self.space, self.data, self.study = settings, space, data, study
+        self.allowance: Unlimited = Unlimited()
 
     def explore_request(self, recipe: Recipe, values: dict[str, Any], trial: int) -> Request:
         """Replicate 0 of a proposed recipe."""
@@ -122,8 +126,11 @@ class Conduct:
         return sorted(finished, key=lambda run: self.objective(run.metrics))
 
     def still_due(self) -> int:
-        """Trials that the ledger does not answer yet."""
-        ended = sum(run.state in ENDED for run in self.study.of_role("explore"))
+        """Trials that the ledger does not answer yet; if a cap has ended exploration, those at work."""
+        explored = self.study.of_role("explore")
+        if EXPLORATION in self.allowance.closed:
+            return sum(run.state == "running" for run in explored)
+        ended = sum(run.state in ENDED for run in explored)
         return max(0, self.settings.trials - ended - len(self.study.cached))
 
     def complete(self) -> bool:
@@ -133,7 +140,9 @@ class Conduct:
     def due(self) -> list[Request]:
         """What is to run next, once exploration is over; nothing if the verdict can be drawn."""
         asked = [*self.race(), *self.confirmation()]
-        return [request for request in asked if not self._ended(request)]
+        due = [request for request in asked if not self._ended(request)]
+        self.allowance.begin(due)
+        return due
 
     def race(self) -> list[Request]:
         """Selection's runs as far as they are known now, round by round."""
@@ -141,16 +150,20 @@ class Conduct:
 
     def confirmation(self) -> list[Request]:
         """The verdict's runs as far as they are known now, one seed of all arms before the next; none during the race."""
-        losses, asked = self._race()
-        if not len(losses) or not all(map(self._ended, asked)):
-            return []
+        losses, asked, _ = self._race()
+        return self._confirmation()[0] if len(losses) and all(map(self._ended, asked)) else []
+
+    def _confirmation(self) -> tuple[list[Request], str]:
+        """The verdict's runs as far as they are known now, and may run; and why there are no more."""
         arms = self._arms()
         seeds, first = self._progress(arms).seeds, looks.planned(self.settings.seeds)[0]
         requests = [
             self._confirm_request(arm, replicate)
             for replicate in range(1, seeds + 1) for arm in arms if arm.role != "beside" or replicate <= first
         ]  # fmt: skip
-        return list({request.key: request for request in reversed(requests)}.values())[::-1]  # equal arms run once
+        asked = list({request.key: request for request in reversed(requests)}.values())[::-1]  # equal arms run once
+        refusal = self.allowance.refusal([request for request in asked if not self._ended(request)], VERDICT)
+        return ([request for request in asked if request.key in self.study.runs] if refusal else asked), refusal
 
     def fewest_runs(self, arms: int = ARMS) -> int:
         """Runs of a verdict of so many arms that is clear at its first look, after exploration with a clear leader."""
@@ -165,25 +178,36 @@ class Conduct:
         """The verdict over the confirmation's runs, from the ledger."""
         prose = [not example.rendered for example in self.data.splits["test"]]
         metric, arms = self.settings.metric, self._arms()
-        progress, (losses, _), explored = self._progress(arms), self._race(), self.explored()
+        progress, (losses, _, _), explored = self._progress(arms), self._race(), self.explored()
+        tied = dict.fromkeys(explored[c].label for c in selection.tied(losses) if explored[c].label != arms[0].label)
         verdict = conclude(
             [self._arm(arm, progress.seeds) for arm in arms], metric, HIGHER_IS_BETTER[metric], prose,
-            confidence=progress.confidence, tied=[explored[c].label for c in selection.tied(losses)],
+            confidence=progress.confidence, tied=list(tied),
         )  # fmt: skip
         return {**verdict, "most_seeds": self.settings.seeds, "looks": list(progress.looks)}
 
-    def _race(self) -> tuple[selection.Table, list[Request]]:
-        """The candidates' losses on dev by round, exploration first, and the runs asked for; the last round may be at work."""
+    def capped(self) -> dict[str, str]:
+        """What caps ended early, and why, now that nothing is due."""
+        closed = {**self.allowance.closed, SELECTION: self._race()[2]}
+        if self.explored():
+            closed[VERDICT] = self._confirmation()[1]
+        return {phase: reason for phase, reason in closed.items() if reason}
+
+    def _race(self) -> tuple[selection.Table, list[Request], str]:
+        """The candidates' losses on dev by round, exploration first, and the runs asked for; the last round may be at work.
+        Then why a round may not run, if a cap ends the race."""
         explored = self.explored()
         losses, asked = np.array([[self.objective(run.metrics)] for run in explored]), list[Request]()
         while len(losses) and (candidates := selection.due(losses)):
             requests = {c: self._race_request(explored[c], losses.shape[1]) for c in candidates}
+            if refusal := self.allowance.refusal([r for r in requests.values() if not self._ended(r)], SELECTION):
+                return losses, asked, refusal
             asked += requests.values()
             if not all(map(self._ended, requests.values())):
                 break
             latest = [self._loss(requests[c]) if c in requests else math.nan for c in range(len(explored))]
             losses = np.column_stack([losses, latest])
-        return losses, asked
+        return losses, asked, ""
 
     def _loss(self, request: Request) -> float:
         """The objective of a run that ended; NaN if it gave none."""
@@ -248,7 +272,17 @@ class Conduct:
         return Request(
             recipe=recipe, seeds=seeds, role=role, replicate=replicate, key=run_key(recipe, seeds, self.data.fingerprint),
             label=name, splits=splits, rungs=rungs, trial=trial, values=values or {}, keep_model=keep,
+            until=self.allowance.until(role),
         )  # fmt: skip
+
+
+def numbers_due(study: Study) -> Iterator[int]:
+    """The numbers of the trials to propose: first those that have not ended, then those that no trial has yet. A driver
+    that was killed may have left a gap."""
+    explored = study.of_role("explore")
+    taken = {run.trial for run in explored} | {row["trial"] for row in study.cached}
+    left = [run.trial for run in explored if run.trial is not None and run.state not in ENDED]
+    return itertools.chain(left, (number for number in itertools.count() if number not in taken))
 
 
 def conduct(study: Conduct, runner: AbstractContextManager[Runner]) -> dict[str, Any] | None:

@@ -15,14 +15,14 @@ from pathlib import Path
 from raylab.errors import UserError
 from raylab.search import lease, report
 from raylab.search.lease import Lease
-from raylab.search.ledger import FILE
+from raylab.search.ledger import ENDED, FILE, Study
 from raylab.storage import Storage
 
 POLL_S = 1.0
 SHARE = 0.1  # of the time, at most, that the ledger is on its way
 BACKOFF_S = (2.0, 30.0)  # first and longest wait after a failure
 WINNER, MODEL, RUNS = "winner", "model", "runs"
-_WHOLE = "config.json"  # of a model: the file that is taken last
+WHOLE = "config.json"  # of a model: the file that is taken last
 
 
 class Upkeep:
@@ -120,18 +120,23 @@ class Upkeep:
 
     def _tidy(self, key: str) -> None:
         folder, winner = self.study.here / RUNS / key, self.study.here / WINNER
-        if (folder / MODEL / _WHOLE).is_file() or self.study.fetch(f"{RUNS}/{key}/{MODEL}", last=_WHOLE):
+        if (folder / MODEL / WHOLE).is_file() or self.study.fetch(f"{RUNS}/{key}/{MODEL}", last=WHOLE):
             shutil.rmtree(winner, ignore_errors=True)
             shutil.move(folder / MODEL, winner)
             self.study.delete(WINNER)
-            self.study.push(WINNER, last=_WHOLE)
+            self.study.push(WINNER, last=WHOLE)
         self.study.delete(f"{RUNS}/{key}")
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def ended(study: Study) -> list[str]:
+    """The keys of the runs that are over; one that a cap stopped may go on."""
+    return [run.key for run in study.runs.values() if run.state in ENDED and run.state != "stopped"]
+
+
 def send(study: Storage) -> None:
     """Take what was made of the ledger, the report and its tables, to the bucket."""
-    for name in report.FILES:
+    for name in (*report.FILES, report.MASKS):
         if (study.here / name).is_file():
             study.push(name)
 

@@ -22,6 +22,7 @@ from raylab.data.question_answering import DATASETS
 from raylab.data.rows import Row
 from raylab.search.ledger import Ledger
 from raylab.search.studies import folders
+from raylab.storage import Storage
 
 Refuse = Callable[..., str]
 GIB = 2**30
@@ -65,7 +66,7 @@ def no_compute(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def refuse(storage: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Refuse]:
     """Runs `raylab search` with these arguments; checks that it refuses in one line with all of these words, and returns it."""
-    before = folders(storage)
+    before = folders(Storage.of(storage))
 
     def run(argv: str, *words: str, more: tuple[str, ...] = ()) -> str:
         chosen = () if "--storage" in more else ("--storage", str(storage))
@@ -78,7 +79,7 @@ def refuse(storage: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Refuse
         return err
 
     yield run
-    assert folders(storage) == before
+    assert folders(Storage.of(storage)) == before
     assert {path.name for path in storage.iterdir()} <= {"data", "mlflow.db", "mlflow.db.lock", *(f.name for f in before)}
 
 
@@ -123,9 +124,11 @@ def test_unknown_names(refuse: Refuse, argv: str, words: list[str]) -> None:
         ("--trials 0", "--trials is 0; expected at least 1"),
         ("--trials -3", "--trials is -3; expected at least 1"),
         ("--seeds 1", "--seeds is 1; expected at least 2"),
-        ("--time-budget 0", "--time-budget is 0; expected a positive number"),
-        ("--time-budget -60", "--time-budget is -60; expected a positive number"),
-        ("--time-budget nan", "--time-budget is nan; expected a positive number"),
+        ("--max-hours 0", "--max-hours is 0; expected a positive number of hours"),
+        ("--max-tokens -60", "--max-tokens is -60; expected a positive number of corpus tokens"),
+        ("--max-tokens some", "--max-tokens is 'some'; expected a whole number of corpus tokens"),
+        ("--max-cost 5", "--max-cost needs --price"),
+        ("--max-cost 5 --price nan", "--price is nan; expected a positive number of USD"),
         ("--checkpoint-every 0", "--checkpoint-every is 0; expected a positive number"),
         ("--hang-after nan", "--hang-after is nan; expected a positive number"),
         ("--sampler lists", "unknown --sampler 'lists'. Did you mean 'list'?"),
@@ -137,7 +140,9 @@ def test_unknown_names(refuse: Refuse, argv: str, words: list[str]) -> None:
         ("--max-examples 0", "--max-examples is 0; expected 1 or more"),
         ("--max-passages -1", "--max-passages is -1; expected 1 or more"),
         ("--lanes 0", "--lanes is 0; expected a positive number"),
-        ("--workers-per-lane 0", "--workers-per-lane is 0; expected a positive number"),
+        ("--workers-per-lane 0", "--workers-per-lane is '0'; expected a positive number"),
+        ("--workers-per-lane 4:2", "--workers-per-lane is 4:2; expected the fewest workers first, e.g. 2:4"),
+        ("--workers-per-lane 1:2", "--workers-per-lane 1:2 is for a cluster"),
         ("--gpus-per-worker -1", "--gpus-per-worker is -1; expected 0 or more"),
     ],
 )
@@ -279,6 +284,7 @@ def started(storage: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
     args = parser.parse_args(
         ["masking", "--dataset", "triviaqa", "--trials", "4", "--policies", "uniform,span", "--name", "begun", *places]
     )
+    args.argv = []
     study = opening.open_study(args).conduct.study
     (storage / study.name).mkdir()
     ledger = Ledger(storage / study.name)

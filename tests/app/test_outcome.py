@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from raylab.app.opening import Opened
 from raylab.app.outcome import plain, show_next, show_verdict, storage_option
 from raylab.cluster.runner import Placement
 from raylab.errors import UserError
+from raylab.storage import Storage
 from tests.app.studies import ToldStudy
 
 KEYS = {"name", "dataset", "source", "trials", "replicates", "best", "verdict", "report", "tracking_uri", "run_id", "seconds"}
@@ -41,8 +41,8 @@ def concluded(told: ToldStudy) -> ToldStudy:
 
 def _opened(told: ToldStudy, storage: Path, resumed: bool = False) -> Opened:
     return Opened(
-        conduct=told.conduct, task=None, placement=Placement(folder=storage / "told", lanes=2), tracking_uri="sqlite:///m.db",
-        parameters=830_000, resumed=resumed,
+        conduct=told.conduct, task=None, placement=Placement(folder=storage / "told", lanes=2), cluster=None,
+        tracking_uri="sqlite:///m.db", parameters=830_000, resumed=resumed,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -135,8 +135,9 @@ def test_without_a_winner_there_is_nothing_to_export(told: ToldStudy, tmp_path: 
 
 def test_the_default_folder_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert storage_option(tmp_path / "runs") == ""
-    assert storage_option(tmp_path / "my runs") == f" --storage '{tmp_path}/my runs'"
+    assert storage_option(Storage.of("runs")) == ""
+    assert storage_option(Storage.of(tmp_path / "my runs")) == f" --storage '{tmp_path}/my runs'"
+    assert storage_option(Storage.of("s3://bucket/raylab")) == " --storage s3://bucket/raylab"
 
 
 @pytest.mark.parametrize(
@@ -179,16 +180,3 @@ def test_one_process_works_on_a_study(tmp_path: Path) -> None:
             pass
     with session._alone(tmp_path):
         assert os.path.exists(tmp_path / "search.lock")
-
-
-# --- a time budget --------------------------------------------------------------------------------------------------
-
-
-def test_a_time_budget_leaves_the_verdict_its_time(told: ToldStudy, tmp_path: Path) -> None:
-    """Two seeds of at most three arms that pretrain are three rounds on two lanes; with one more trial, 40 s."""
-    opened = _opened(told, tmp_path)
-    assert not session._stopper(opened, time.monotonic(), 1.0)(), "no run has told yet how long one takes"
-    told.run(told.trial(0), 38.0, took=10.0)
-    assert not session._stopper(opened, time.monotonic(), 60.0)()
-    assert session._stopper(opened, time.monotonic() - 30.0, 60.0)()
-    assert not session._stopper(opened, time.monotonic() - 1e6, None)(), "without a budget it never stops"

@@ -22,7 +22,7 @@ def test_defaults_on_a_cpu() -> None:
     options = _stored()
     told = {name: options[name] for name in ("dataset", "space", "trials", "seeds", "seed", "scale", "precision", "metric")}
     assert told == {
-        "dataset": "triviaqa", "space": "masking", "trials": 12, "seeds": 3, "seed": 0, "scale": "tiny", "precision": "float32",
+        "dataset": "triviaqa", "space": "masking", "trials": 12, "seeds": 10, "seed": 0, "scale": "tiny", "precision": "float32",
         "metric": "bits_per_answer",
     }  # fmt: skip
     assert tuple(options["policies"]) == Policy.registry.names()
@@ -105,7 +105,7 @@ def test_a_resumed_study_takes_no_options_or_the_same() -> None:
     [
         ({"trials": 8}, "trials was 12, now 8"),
         ({"seed": 1}, "seed was 0, now 1"),
-        ({"seeds": 5}, "seeds was 3, now 5"),
+        ({"seeds": 5}, "seeds was 10, now 5"),
         ({"base": "./t5"}, "base was not given, now './t5'"),
         ({"metric": "f1"}, "metric was 'bits_per_answer', now 'f1'"),
         ({"space": "mixture"}, "space was 'masking', now 'mixture'"),

@@ -1,7 +1,8 @@
-"""A search through real processes: killed twice and resumed, interrupted, and with trials stopped on the way."""
+"""A search through real processes: killed, on a full disk, resumed, interrupted, and with trials stopped on the way."""
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from mlflow import MlflowClient
 
@@ -43,14 +45,13 @@ def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
     return outcome
 
 
-def test_killed_twice_and_resumed(tmp_path: Path) -> None:
+def test_killed_then_out_of_room_and_resumed(tmp_path: Path) -> None:
     ledger = tmp_path / "study" / FILE
     new = ("masking", *TINY, "--trials", "4", "--seeds", "2", "--set", "budget_tokens=30000", "--name", "study")
-    for arguments, ends in ((new, 1), (("--resume", "study"), 3)):
+    for arguments, ends, stop in ((new, 1, _kill), (("--resume", "study"), 3, _fill_up)):
         process = _started(tmp_path, *arguments)
         _wait_until(process, ledger, lambda events, ends=ends: events.count("end") >= ends and events[-1] != "end")
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        stop(process, ledger)
     finished = {key for key, run in Study.read(ledger.parent).runs.items() if run.state in ENDED}
     outcome = _outcome(_started(tmp_path, "--resume", "study"))
 
@@ -62,6 +63,26 @@ def test_killed_twice_and_resumed(tmp_path: Path) -> None:
     assert sum(outcome["trials"].values()) == 4
     assert outcome["verdict"]["decision"] in ("better", "worse", "no_reliable_difference")
     _check_mlflow(outcome, Study.read(ledger.parent))
+
+
+def _kill(process: subprocess.Popen[str], ledger: Path) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _fill_up(process: subprocess.Popen[str], ledger: Path) -> None:
+    """The ledger can grow by a line or two, as on a disk that is almost full; the search says so in one line and ends."""
+    if not hasattr(psutil.Process, "rlimit"):  # only Linux limits another process
+        return _kill(process, ledger)
+    size = (ledger.stat().st_size + 300, resource.RLIM_INFINITY)
+    psutil.Process(process.pid).rlimit(resource.RLIMIT_FSIZE, size)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    (line,) = (line for line in output.splitlines() if line.startswith("raylab: "))
+    assert f"{ledger} cannot be written: " in line and "search --resume study" in line
+    assert ledger.read_bytes().endswith(b"\n"), "the line that it could not finish is gone"
+    return None
 
 
 def _check_mlflow(outcome: dict[str, Any], study: Study) -> None:

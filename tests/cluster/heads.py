@@ -48,6 +48,7 @@ def head(
             )
         try:
             _wait(started, log)
+            _wait_for_port(ports[1])
             yield Head(
                 address=f"127.0.0.1:{ports[0]}", client=f"ray://127.0.0.1:{ports[1]}",
                 dashboard=f"http://127.0.0.1:{ports[2]}", folder=Path(folder), pid=started.pid,
@@ -81,6 +82,19 @@ def _wait(started: "subprocess.Popen[bytes]", log: Path) -> None:
         if started.poll() is not None or time.monotonic() - began > START_S:
             raise RuntimeError(f"the head did not start: {log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.2)
+
+
+def _wait_for_port(port: int) -> None:
+    """Ray Client's server comes up a little later than the head."""
+    began = time.monotonic()
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            return
+        except OSError:
+            if time.monotonic() - began > START_S:
+                raise
+        time.sleep(0.1)
 
 
 def _title(process: psutil.Process) -> str:

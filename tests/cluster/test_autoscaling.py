@@ -32,7 +32,7 @@ def test_nodes_come_for_waiting_trials_and_go_when_idle(tmp_path: Path) -> None:
             assert max(nodes) == 2, "a node for each lane that trials waited for"
             _until(lambda: nodes[-1] == 0, "the nodes did not go while no run waited")
             nodes.clear()
-            runner.run(conduct.confirmation()[:1])
+            runner.run(conduct.due()[:1])
             assert max(nodes) == 1, "one run waited, one node came"
     assert states(conduct.study, "explore") == ["finished"] * 3
     ended = [event["key"] for event in read_events(ledger.path) if event["event"] == "end"]

@@ -16,6 +16,7 @@ from raylab.cluster.diagnosis.cluster import judge
 from raylab.cluster.diagnosis.finding import HERE, Finding
 from raylab.cluster.diagnosis.nodes import Node
 from raylab.cluster.diagnosis.probe import TOKEN, examine
+from raylab.storage import Storage
 
 NEEDS = [Requirement("ray[tune]>=2.55"), Requirement("torch>=2.8"), Requirement("rich>=14")]
 VERSIONS = {"ray": "2.60.0", "torch": "2.13.0+cpu", "rich": "15.0.0"}
@@ -86,13 +87,13 @@ def test_a_node_without_raylab_can_be_asked(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_folder_that_both_sides_see(tmp_path: Path) -> None:
-    with storage.meeting(tmp_path) as (inside, token):
-        assert storage.sees("10.0.0.7", examine([], str(inside))["storage"], inside, token) is None
+    with storage.meeting(Storage.of(tmp_path)) as (inside, token):
+        assert storage.sees("10.0.0.7", examine([], inside.address)["storage"], inside, token) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_the_same_name_on_another_disk(tmp_path: Path) -> None:
-    with storage.meeting(tmp_path) as (inside, token):
+    with storage.meeting(Storage.of(tmp_path)) as (inside, token):
         met = {"token": "another", "reply": "r", "error": None}
         finding = storage.sees("10.0.0.7", met, inside, token)
     assert finding is not None and finding.state == "fail"
@@ -101,33 +102,33 @@ def test_a_folder_of_the_same_name_on_another_disk(tmp_path: Path) -> None:
 
 def test_a_folder_that_a_node_lacks(tmp_path: Path) -> None:
     met = examine([], str(tmp_path / "nowhere"))["storage"]
-    finding = storage.sees("10.0.0.7", met, tmp_path / "nowhere", "t")
+    finding = storage.sees("10.0.0.7", met, Storage.of(tmp_path / "nowhere"), "t")
     assert finding is not None and "No such file or directory" in finding.found
 
 
 def test_what_a_node_wrote_must_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "SEEN_S", 0.0)
     (tmp_path / TOKEN).write_text("t")
-    assert storage.sees("10.0.0.7", {"token": "t", "reply": "elsewhere", "error": None}, tmp_path, "t") is not None
+    assert storage.sees("10.0.0.7", {"token": "t", "reply": "elsewhere", "error": None}, Storage.of(tmp_path), "t") is not None
 
 
 def test_a_folder_that_was_not_there_is_not_left_behind(tmp_path: Path) -> None:
     with storage.made(tmp_path / "a" / "b") as trouble:
         assert trouble == ""
-        assert storage.usable(tmp_path / "a" / "b").state in ("ok", "warn")
+        assert storage.usable(Storage.of(tmp_path / "a" / "b")).state in ("ok", "warn")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with storage.made(tmp_path / "file" / "below") as trouble:
-        assert storage.usable(tmp_path / "file" / "below", trouble).state == "fail"
+        assert storage.usable(Storage.of(tmp_path / "file" / "below"), trouble).state == "fail"
 
 
 @pytest.mark.parametrize(("free", "state"), [(1e8, "fail"), (1e9, "warn"), (1e12, "ok")])
 def test_room(free: float, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, int(free)))  # type: ignore[attr-defined]
-    assert storage.usable(tmp_path).state == state
+    assert storage.usable(Storage.of(tmp_path)).state == state
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise NotImplementedError("FileSystem does not appear to support flock")
 
     monkeypatch.setattr(storage.FileLock, "acquire", refuse)
-    finding = storage.usable(tmp_path)
+    finding = storage.usable(Storage.of(tmp_path))
     assert finding.state == "fail" and "flock" in finding.found
 
 
@@ -173,7 +174,7 @@ def test_a_database_is_not_made_by_looking(tmp_path: Path) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
-    found = list(diagnose(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}", "127.0.0.1:9"))
+    found = list(diagnose(Storage.of(tmp_path), f"sqlite:///{tmp_path / 'mlflow.db'}", "127.0.0.1:9"))
     assert {finding.where for finding in found} == {HERE, "cluster at 127.0.0.1:9"}
     assert (found[-1].state, found[-1].check) == ("fail", "nodes")
     assert "nobody answers at 127.0.0.1:9" in found[-1].found

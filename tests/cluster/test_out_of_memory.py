@@ -8,6 +8,7 @@ import torch
 
 from raylab.cluster.attempt import _Attempt
 from raylab.recipe import encode
+from raylab.storage import Storage
 from raylab.training import loop
 from raylab.training.memory import Memory
 from raylab.training.parallel import Parallel
@@ -18,12 +19,12 @@ def test_out_of_memory_is_a_recorded_state(tmp_path: Path, monkeypatch: pytest.M
     def full(*_: object) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    config = {"lane": 0, "runs": str(tmp_path / "study" / "runs"), "checkpoint_every_s": 3600.0}
+    config = {"lane": 0, "checkpoint_every_s": 3600.0}
     request = {
         "key": "k", "label": "", "role": "explore", "recipe": encode(tiny.recipe()), "seeds": encode(tiny.SEEDS),
         "splits": ["dev"], "rungs": [], "keep_model": False, "attempt": 1,
     }  # fmt: skip
-    attempt = _Attempt(config, request, MagicMock(), Parallel(), tiny.prepared(tmp_path), Memory())
+    attempt = _Attempt(config, request, MagicMock(), Parallel(), tiny.prepared(tmp_path), Storage(here=tmp_path / "k"), Memory())
     with monkeypatch.context() as patch:
         patch.setattr(loop, "decode", full)
         end = attempt._execute()

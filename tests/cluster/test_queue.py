@@ -52,7 +52,7 @@ def request(key: str, trial: int = 0) -> dict[str, Any]:
 
 def taken(key: str, attempt: int = 1, trial: int = 0) -> dict[str, Any]:
     """The request as a lane gets it."""
-    return {**request(key, trial), "attempt": attempt}
+    return {**request(key, trial), "attempt": attempt, "left_s": None}
 
 
 def end(key: str, state: str = "finished") -> dict[str, Any]:
@@ -354,15 +354,23 @@ async def test_a_lane_that_hangs_at_its_start_is_killed(clock: Clock) -> None:
     clock.now += roster.ROOM_S + 50
     assert await queue.hanging(10, 50) == []
     await queue.gathered(0, ["worker 0", "worker 1"])
+    clock.now += 50
+    assert await queue.hanging(10, 50) == []
     clock.now += 1
-    assert await queue.hanging(10, 50) == ["worker 0", "worker 1", "controller"]
+    assert await queue.hanging(10, 50) == ["worker 0", "worker 1"]
     assert await queue.hanging(10, 50) == [], "once"
     assert await queue.lost(0, "killed")
     assert await queue.wanted(0)
     await queue.gathering(0, "controller")
+    clock.now += roster.ROOM_S + 51
+    assert await queue.hanging(10, 50) == ["controller"], "its processes never came"
+    assert await queue.lost(0, "killed")
+    assert await queue.wanted(0)
+    await queue.gathering(0, "controller")
+    await queue.gathered(0, ["worker 0"])
     await queue.take(0)
-    clock.now += 1
-    assert await queue.hanging(10, 50) == [], "it is up"
+    clock.now += 51
+    assert await queue.hanging(100, 50) == [], "it is up"
 
 
 @in_a_loop

@@ -9,13 +9,13 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from raylab.cluster.sampler import SAMPLERS, OptunaSampler, distribution, due, sampler
+from raylab.cluster.sampler import SAMPLERS, OptunaSampler, distribution, sampler
 from raylab.cluster.trial import OBJECTIVE
 from raylab.data.prepared import Prepared
 from raylab.recipe import Recipe, decode
 from raylab.search.ledger import Ledger
 from raylab.search.space import Domain
-from raylab.search.study import Conduct
+from raylab.search.study import Conduct, numbers_due
 from tests import tiny
 from tests.search.small_study import SETTING, bits, conduct_in, replace
 
@@ -223,7 +223,7 @@ def test_a_list_goes_on_where_the_ledger_ends_whatever_became_of_its_trials(tmp_
 def test_what_is_due_is_settled_when_a_sampler_is_made(study: tuple[Conduct, Ledger]) -> None:
     """The ledger grows while it proposes."""
     conduct, ledger = study
-    numbers = due(conduct.study)
+    numbers = numbers_due(conduct.study)
     for request in proposals(sampler_of(conduct), 2):
         record(conduct, ledger, request)
     assert [next(numbers) for _ in range(3)] == [0, 1, 2]

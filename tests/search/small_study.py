@@ -1,6 +1,7 @@
 """A study whose runs take no time: a runner in this process that invents scores as a function of recipe and seed."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,10 +45,12 @@ def bits(recipe: Recipe) -> float:
     return BITS[stage.policy.name()] + 300 * abs(stage.optimization.learning_rate - 0.004)
 
 
-def conduct_in(folder: Path, data: Prepared, **settings: Any) -> tuple[Conduct, Ledger]:
+def conduct_in(
+    folder: Path, data: Prepared, *, clock: Callable[[], float] = time.time, **settings: Any
+) -> tuple[Conduct, Ledger]:
     """A study in `folder`: a new one, or the one that its ledger tells."""
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(folder)
+    ledger = Ledger(folder, clock)
     if not ledger.path.stat().st_size:
         ledger.append("study", name=folder.name, settings={}, data={}, environment={})
     return Conduct(replace(SETTINGS, **settings), load_space("masking"), data, Study.read(folder)), ledger
@@ -73,7 +76,10 @@ class FakeRunner:
             choose = Draws(trial)
             values = starts[trial] if trial < len(starts) else self._drawn(conduct, choose)
             recipe, values, _ = conduct.space.decode(values, conduct.settings.setting)
-            self._execute(conduct.explore_request(recipe, values, trial))
+            request = conduct.explore_request(recipe, values, trial)
+            if not conduct.allowance.admits(request):
+                return
+            self._execute(request)
 
     def run(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -95,8 +101,13 @@ class FakeRunner:
         failed = self.fails(request)
         scores = {} if failed or not self.scored(request) else {split: self._scores(request, split) for split in request.splits}
         metrics = {f"{split}_{name}": sum(row) / len(row) for split, rows in scores.items() for name, row in rows.items()}
+        metrics |= self.used(request)
         state, error = ("failed", "Traceback: no luck") if failed else ("finished", None)
         self._tell("end", key=request.key, state=state, metrics=metrics, scores=scores, seconds={"total": 1.0}, error=error)
+
+    def used(self, request: Request) -> dict[str, float]:
+        """What a run tells that it used."""
+        return {}
 
     def _scores(self, request: Request, split: str) -> dict[str, list[float]]:
         """Nine questions; what a seed does to a question it does to it in every arm."""

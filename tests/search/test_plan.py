@@ -1,15 +1,29 @@
-"""What a study is about to cost: bounds that add up, measured without training anything."""
+"""What a study is about to cost: exact where recipes are known, bounds that hold elsewhere, nothing trained to know it."""
 
+import heapq
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
+from raylab.recipe import Recipe
 from raylab.search import plan as planning
-from raylab.search.plan import check_room, disk_needed, plan
+from raylab.search.plan import Plan, check_room, disk_needed, plan
+from raylab.search.predicted import predicted
+from raylab.search.reading import Bounds, extremes, tokens
+from raylab.search.speed import Counter, Speed
+from raylab.search.study import Request, conduct
+from raylab.seeds import Seeds
 from tests import tiny
-from tests.search.small_study import SETTING, conduct_in, replace
+from tests.search.small_study import SETTING, SETTINGS, FakeRunner, conduct_in
+
+SPEED = Speed(step=((1e8, 0.1), (1e10, 2.0)), finetune_step_s=0.05, answer_s=0.01, start_s=0.5)
+READING = replace(SETTING, budget_tokens=12 * tiny.TOKENS_A_PASSAGE * 3)
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +31,126 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return tiny.prepared(tmp_path_factory.mktemp("prepared"))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 30])
-def test_a_plan_adds_up(steps: int, data: Prepared, tmp_path: Path) -> None:
-    """Also for stages that are over before the measuring is warm."""
-    setting = replace(SETTING, budget_tokens=steps * 12 * 38, finetune_steps=steps)
-    study, ledger = conduct_in(tmp_path / "s", data, setting=setting)
+class ReadingRunner(FakeRunner):
+    """Tells the tokens that runs would read, and how long they would take on lanes that begin the next when they are free."""
+
+    def __init__(self, *args: Any, data: Prepared, lanes: int = 2, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.data, self.counter = data, Counter(SETTING.base, data)
+        self.free = [planning.START_S] * lanes
+
+    def explore(self, conduct: Any) -> None:
+        super().explore(conduct)
+        self._wait()
+
+    def run(self, requests: Sequence[Request]) -> None:
+        super().run(requests)
+        self._wait()
+
+    def used(self, request: Request) -> dict[str, Any]:
+        work, questions = self.counter.work(request.recipe), sum(len(self.data.splits[split]) for split in request.splits)
+        heapq.heapreplace(self.free, self.free[0] + work.seconds(SPEED, questions))
+        return {"tokens": tokens(request.recipe, request.seeds, self.data), "flops": work.flops}
+
+    def _wait(self) -> None:
+        self.free = [max(self.free)] * len(self.free)
+
+
+def conducted(folder: Path, data: Prepared, **settings: Any) -> tuple[Plan, Any, ReadingRunner]:
+    """A study's plan, and the study, run to its verdict."""
+    study, ledger = conduct_in(folder, data, **{"setting": READING, **settings})
+    cost = plan(study, lanes=2, parameters=800_000, speed=SPEED, price=2.0)
+    study.study.apply(ledger.append("plan", plan=cost.plain()))
+    runner = ReadingRunner(ledger, study.study, data=data)
+    assert conduct(study, nullcontext(runner)) is not None
+    return cost, study.study, runner
+
+
+def test_a_real_run_reads_what_was_said(data: Prepared) -> None:
+    recipe = tiny.recipe(pretrain_steps=5)
+    trace = tiny.traced(recipe, data)
+    assert trace.result is not None
+    assert trace.result.metrics["tokens"] == tokens(recipe, tiny.SEEDS, data)
+
+
+def test_a_real_run_reads_what_was_said_to_its_rung(data: Prepared) -> None:
+    recipe = tiny.recipe(pretrain_steps=8)
+    read = 0
+    for step in tiny.traced(recipe, data, rungs=(0.25,)).steps[:2]:
+        read += step.corpus_tokens
+    assert tokens(recipe, tiny.SEEDS, data, rung=0.25) == read
+
+
+@pytest.mark.parametrize("trials", [2, 6, 9])
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_a_plan_holds_what_a_study_uses(trials: int, seeds: int, data: Prepared, tmp_path: Path) -> None:
+    cost, study, runner = conducted(tmp_path / "s", data, trials=trials, seeds=seeds)
+    assert all(row.held for row in predicted(study) if row.unit in ("runs", "tokens")), predicted(study)
+    assert cost.seconds.low <= max(runner.free) <= cost.seconds.high
+    known = [run for run in study.of_role("explore") if (run.trial or 0) < cost.known[0]]
+    assert sum(run.metrics["tokens"] for run in known) == cost.known[1]  # exact
+
+
+def test_nothing_that_changes_the_reading_is_searched_so_exploration_is_exact(data: Prepared, tmp_path: Path) -> None:
+    fixed = replace(READING, fixed={"target": "spans", "corpus_share": 1.0})
+    cost, study, _ = conducted(tmp_path / "s", data, trials=9, setting=fixed)
+    read = sum(run.metrics["tokens"] for run in study.of_role("explore"))
+    assert cost.parts["exploration"].tokens == Bounds.exactly(read)
+
+
+def test_a_list_is_known_to_its_end(data: Prepared, tmp_path: Path) -> None:
+    study, _ = conduct_in(tmp_path / "s", data, setting=READING, sampler="list", trials=9)
+    cost = plan(study, lanes=2, parameters=1, speed=SPEED)
+    assert cost.known[0] == 9
+    assert cost.parts["exploration"].tokens == Bounds.exactly(cost.known[1])
+
+
+def test_halving_stops_some_early(data: Prepared, tmp_path: Path) -> None:
+    straight = plan(conduct_in(tmp_path / "a", data, setting=READING)[0], lanes=2, parameters=1, speed=SPEED)
+    halving = plan(conduct_in(tmp_path / "b", data, setting=READING, scheduler="asha")[0], lanes=2, parameters=1, speed=SPEED)
+    assert halving.parts["exploration"].tokens.low < straight.parts["exploration"].tokens.low
+    assert halving.parts["exploration"].tokens.high == straight.parts["exploration"].tokens.high
+
+
+def test_where_no_number_is_drawn_a_trial_may_be_one_that_ran(data: Prepared, tmp_path: Path) -> None:
+    fixed = {"policy": "uniform", "uniform.rate": 0.3, "learning_rate": 0.004}
+    study, _ = conduct_in(tmp_path / "s", data, setting=replace(READING, fixed=fixed), trials=9)
+    assert not extremes(study.space, study.settings.setting).endless
+    part = plan(study, lanes=2, parameters=1, speed=SPEED).parts["exploration"]
+    assert part.runs == Bounds(low=1, high=7)  # three starts that are one recipe, and six draws
+
+
+def test_measuring_leaves_no_trace(data: Prepared, tmp_path: Path) -> None:
+    """Also of stages that are over before the measuring is warm."""
+    study, ledger = conduct_in(tmp_path / "s", data)
     before = ledger.path.read_bytes()
     cost = plan(study, lanes=2, parameters=800_000)
-    assert (cost.trials, cost.confirmations) == (6, 21 + 9)
-    assert cost.tokens == (6 + 30) * setting.budget_tokens
-    assert cost.seconds_a_run > 0
-    assert cost.seconds == pytest.approx([planning.START_S + (3 + n) * cost.seconds_a_run for n in (5, 15)])
+    assert 0 < cost.seconds.low < cost.seconds.high
     assert ledger.path.read_bytes() == before
     assert study.study.runs == {}
+
+
+def test_dollars_are_devices_times_hours(data: Prepared, tmp_path: Path) -> None:
+    study, _ = conduct_in(tmp_path / "s", data)
+    cost = plan(study, lanes=2, workers=2, parameters=1, speed=SPEED, price=3.0)
+    assert cost.usd == cost.seconds.times(4 * 3.0 / 3600)
+    assert plan(study, lanes=2, parameters=1, speed=SPEED).usd is None
+
+
+def test_the_extremes_of_a_space_hold_every_draw(data: Prepared, tmp_path: Path) -> None:
+    study, ledger = conduct_in(tmp_path / "s", data, setting=READING, trials=40)
+    runner = ReadingRunner(ledger, study.study, data=data)
+    bounds = extremes(study.space, READING).tokens(Seeds.of(SETTINGS.seed, 0), data)
+    runner.explore(study)
+    assert all(bounds.low <= run.metrics["tokens"] <= bounds.high for run in study.study.runs.values())
+
+
+def test_work_grows_with_what_is_asked(data: Prepared) -> None:
+    counter = Counter(SETTING.base, data)
+    few: Recipe = tiny.recipe(pretrain_steps=2)
+    many: Recipe = tiny.recipe(pretrain_steps=20)
+    assert counter.work(few).flops < counter.work(many).flops
+    assert counter.work(few).seconds(SPEED, 10) < counter.work(many).seconds(SPEED, 10) < counter.work(many).seconds(SPEED, 99)
 
 
 def test_disk_grows_with_model_and_lanes() -> None:

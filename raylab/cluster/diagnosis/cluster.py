@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -10,28 +9,46 @@ from packaging.requirements import Requirement
 from raylab.cluster.diagnosis import machine, storage
 from raylab.cluster.diagnosis.finding import Finding, State
 from raylab.cluster.diagnosis.nodes import Node, ask_nodes, joined, ray_version
+from raylab.cluster.diagnosis.probe import examine
 from raylab.errors import UserError
+from raylab.storage import Storage
 
 _SAME = ("raylab", "ray")  # whose difference between two machines ends a search; that of others shifts numbers
 
 
-def compare(address: str, folder: Path | None, here: Mapping[str, Any], needs: Sequence[Requirement]) -> Iterator[Finding]:
+def compare(address: str, folder: Storage | None, here: Mapping[str, Any], needs: Sequence[Requirement]) -> Iterator[Finding]:
     """Join the cluster and judge its nodes. folder: the storage they should see, None if there is none to be seen."""
     where = f"cluster at {address}"
     try:
-        with joined(address), storage.meeting(folder) if folder else contextlib.nullcontext() as met:
-            inside, token = met or (None, "")
-            nodes = ask_nodes([need.name for need in needs] or list(_SAME), str(inside) if inside else None)
-            yield Finding(where=where, check="nodes", state="ok", found=f"{_total(nodes)}, Ray {ray_version()}")
-            for node in nodes:
-                yield from judge(node, here, needs, inside, token)
+        with joined(address):
+            yield from _judged(where, folder, here, needs)
     except UserError as error:
         advice = "`ray status` on its head says whether it runs. Ray, Python and the token (RAY_AUTH_MODE) must be the same here."
         yield Finding(where=where, check="nodes", state="fail", found=str(error), advice=advice)
 
 
+def check_nodes(folder: Storage) -> None:
+    """Raise UserError if a node of the cluster that was joined would stop a search, or does not see its storage."""
+    needs = machine.requirements()
+    here = examine([need.name for need in needs] or list(_SAME))
+    failed = [finding for finding in _judged("cluster", folder, here, needs) if finding.state == "fail"]
+    if failed:
+        more = f" ({len(failed) - 1} more: `raylab doctor --address ...` tells all)" if failed[1:] else ""
+        raise UserError(f"node {failed[0].where}: {failed[0].found}. {failed[0].advice}{more}")
+
+
+def _judged(where: str, folder: Storage | None, here: Mapping[str, Any], needs: Sequence[Requirement]) -> Iterator[Finding]:
+    """Of the cluster that was joined, all together and each node."""
+    with storage.meeting(folder) if folder else contextlib.nullcontext() as met:
+        inside, token = met or (None, "")
+        nodes = ask_nodes([need.name for need in needs] or list(_SAME), inside.address if inside else None)
+        yield Finding(where=where, check="nodes", state="ok", found=f"{_total(nodes)}, Ray {ray_version()}")
+        for node in nodes:
+            yield from judge(node, here, needs, inside, token)
+
+
 def judge(
-    node: Node, here: Mapping[str, Any], needs: Sequence[Requirement], meeting: Path | None, token: str
+    node: Node, here: Mapping[str, Any], needs: Sequence[Requirement], meeting: Storage | None, token: str
 ) -> Iterator[Finding]:
     """What is wrong with a node, compared with this machine; one line that it is fine, if nothing is."""
     if node.facts is None:

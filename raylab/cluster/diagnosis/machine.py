@@ -5,13 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from raylab.cluster.diagnosis.finding import HERE, Finding
 from raylab.errors import UserError
+from raylab.redaction import without_secrets
 
 LEAST_SHARED_BYTES = 1_000_000_000  # under it Ray keeps objects on disk, and says so at length
 
@@ -84,7 +84,7 @@ def tracking(uri: str) -> Finding:
     """Does the store answer? A password in its address is told nobody."""
     from raylab.cluster.tracking import check_tracking
 
-    file, shown = Path(uri.removeprefix("sqlite:///")), without_password(uri)
+    file, shown = Path(uri.removeprefix("sqlite:///")), without_secrets(uri)
     if uri.startswith("sqlite:///") and not file.exists():
         return Finding(where=HERE, check="tracking", state="ok", found=f"{file}, which the first search makes")
     begun = time.monotonic()
@@ -94,16 +94,6 @@ def tracking(uri: str) -> Finding:
         found, _, advice = str(error).replace(uri, shown).partition("). ")
         return Finding(where=HERE, check="tracking", state="fail", found=f"{found})" if advice else found, advice=advice)
     return Finding(where=HERE, check="tracking", state="ok", found=f"{shown} answered in {time.monotonic() - begun:.1f} s")
-
-
-def without_password(uri: str) -> str:
-    """An address as it may be shown."""
-    parts = urlsplit(uri)
-    return (
-        uri
-        if parts.password is None
-        else parts._replace(netloc=f"{parts.username}:***@{parts.hostname}" + (f":{parts.port}" if parts.port else "")).geturl()
-    )
 
 
 def listed(versions: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ _COUNT_GPUS = "import torch; print(torch.cuda.device_count() if torch.cuda.is_av
 def examine(packages: Sequence[str], meeting: str | None = None) -> dict[str, Any]:
     """The facts of the machine it runs on, as plain values.
 
-    packages: names whose versions are wanted. meeting: a folder with a file TOKEN in it that this machine should see.
+    packages: names whose versions are wanted. meeting: a folder, or a URL, with a file TOKEN in it that this machine should see.
     Keys: python; versions {name: version, None if missing}; raylab (hash of its code, None if it can't be imported);
     shared_memory_bytes (None where there is no such thing); gpus (names); torch_gpus (how many PyTorch can use);
     storage {token, reply, error} if a meeting was given: what it read there, and the name of the file it left.
@@ -39,7 +39,7 @@ def examine(packages: Sequence[str], meeting: str | None = None) -> dict[str, An
         "shared_memory_bytes": shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else None,
         "gpus": gpus,
         "torch_gpus": _torch_gpus() if gpus else 0,
-        "storage": None if meeting is None else _meet(Path(meeting)),
+        "storage": None if meeting is None else _meet(meeting),
     }
 
 
@@ -87,12 +87,26 @@ def _torch_gpus() -> int:
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdigit() else 0
 
 
-def _meet(folder: Path) -> dict[str, Any]:
+def _meet(address: str) -> dict[str, Any]:
     """Read the driver's file, leave one for it."""
     reply = uuid.uuid4().hex
     try:
-        token = (folder / TOKEN).read_text()
-        (folder / reply).write_text(token)
-    except OSError as error:
-        return {"token": None, "reply": None, "error": error.strerror}
+        token = _meet_in_bucket(address, reply) if "://" in address else _meet_in_folder(Path(address), reply)
+    except (OSError, ImportError) as error:
+        return {"token": None, "reply": None, "error": getattr(error, "strerror", None) or str(error)}
     return {"token": token, "reply": reply, "error": None}
+
+
+def _meet_in_folder(folder: Path, reply: str) -> str:
+    token = (folder / TOKEN).read_text()
+    (folder / reply).write_text(token)
+    return token
+
+
+def _meet_in_bucket(address: str, reply: str) -> str:
+    from raylab.storage import Storage  # as a lane there would do it
+
+    place = Storage.of(address)
+    token = place.read(TOKEN) or b""
+    place.write(reply, token)
+    return token.decode()

@@ -1,0 +1,80 @@
+"""A search over Ray Client (ray://HOST:PORT): its driver runs on the cluster's head, its words are told here.
+
+Ray Tune does not work over Ray Client: `Tuner` moves itself into a remote task then, where it no longer shares memory with the
+ledger of this process. So the whole driver goes to the head, and lives as long as this process does.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from raylab.cluster.connection import check
+from raylab.cluster.lanes import ON_HEAD
+from raylab.cluster.trial import NAMESPACE
+from raylab.errors import UserError
+
+
+class Client:
+    """A connection to a cluster's Ray Client, with the contents of `folder` on the cluster. Use it as a context.
+
+    Raises UserError in one line, within seconds, if it can't be had."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        check(address)
+        try:
+            ray.init(
+                address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="CRITICAL",
+                runtime_env={"working_dir": str(folder)},
+            )  # fmt: skip
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        ray.shutdown()
+
+    def run(self, arguments: Sequence[str], write: Callable[[str], None]) -> int:
+        """Run `raylab search` with these arguments on the head, and write what it prints. Returns its exit code. An interrupt
+        here is one there: the search ends as by Ctrl-C."""
+        driver = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=2)(_Driver).remote(list(arguments))
+        coming = driver.read.remote()
+        while True:
+            try:
+                text = ray.get(coming)
+            except KeyboardInterrupt:
+                ray.get(driver.interrupt.remote())
+                continue
+            if text is None:
+                return int(ray.get(driver.end.remote()))
+            write(text)
+            coming = driver.read.remote()
+
+
+class _Driver:
+    """A process of the search on the head, which ends with this actor."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        address = ray.get_runtime_context().gcs_address
+        self.process: Any = subprocess.Popen(
+            [sys.executable, "-m", "raylab.search", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+
+    def read(self) -> str | None:
+        """The next line it prints; None when it has closed its output."""
+        return self.process.stdout.readline() or None
+
+    def end(self) -> int:
+        """Its exit code."""
+        return int(self.process.wait())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
