@@ -108,7 +108,8 @@ def _told(cost: Plan, opened: Opened) -> Iterator[tuple[str, str]]:
     exact = f"; of them {tokens:,} exactly in the {trials} trials whose recipes are known" if trials else ""
     yield "Tokens", f"{between(told['tokens'], tokens_in_words)} corpus tokens{exact}"
     yield "Disk", f"{cost.disk_bytes / 1e6:,.0f} MB at most"
-    yield "Compute", f"{between(told['flops'], lambda n: f'{n / 1e12:,.2f}')} TFLOP"
+    if told["flops"]:
+        yield "Compute", f"{between(told['flops'], lambda n: f'{n / 1e12:,.2f}')} TFLOP"
     where = "a few steps measured here, which may not be as fast as the cluster" if opened.placement.address else "a few steps"
     if cost.trouble:
         yield "Time", f"not known, as no step could be measured: {cost.trouble}"

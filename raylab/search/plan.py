@@ -20,7 +20,7 @@ from raylab.search.caps import SMALLEST, Share, Smallest
 from raylab.search.ledger import ENDED
 from raylab.search.listed import listed
 from raylab.search.reading import NOTHING, Bounds, Extremes, extremes, tokens, total
-from raylab.search.speed import NO_WORK, Counter, Speed, measure
+from raylab.search.speed import NO_WORK, Speed, survey
 from raylab.search.study import RACE_FROM, Conduct, numbers_due
 from raylab.seeds import Seeds
 from raylab.trial import PROBE_QUESTIONS, PROBE_STEPS
@@ -80,18 +80,19 @@ class Plan:
 
     @property
     def usd(self) -> Bounds | None:
-        """What the devices cost; None without a price."""
-        return None if self.price is None else self.seconds.times(self.devices * self.price / 3600)
+        """What the devices cost; None without a price, or where the time is not known."""
+        return None if self.price is None or self.trouble else self.seconds.times(self.devices * self.price / 3600)
 
     def plain(self) -> dict[str, Any]:
-        """As the ledger and `--json` hold it; a pair is at least and at most."""
+        """As the ledger and `--json` hold it; a pair is at least and at most, None what is not known."""
         parts = {
             name: {what: _pair(getattr(part, what)) for what in ("runs", "tokens", "flops", "seconds")}
             for name, part in self.parts.items()
         }
         return {
             "parts": parts, "known": {"trials": self.known[0], "tokens": self.known[1]}, "tokens": _pair(self.tokens),
-            "flops": _pair(self.flops), "seconds": _pair(self.seconds), "disk_bytes": self.disk_bytes, "devices": self.devices,
+            "flops": _pair(self.flops) if self.flops.high else None,
+            "seconds": None if self.trouble else _pair(self.seconds), "disk_bytes": self.disk_bytes, "devices": self.devices,
             "price": self.price, "usd": _pair(self.usd) if self.usd else None,
         }  # fmt: skip
 
@@ -102,7 +103,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """Add up what is due of a study. Spends seconds on measuring, unless the speed is given; trains nothing that is kept."""
     forecast = _Forecast(conduct, lanes, workers)
-    forecast.speed = speed or measure(forecast.ends, conduct.data, forecast.counter, gpus, plugins)
+    forecast.survey(gpus, plugins, speed)
     known = forecast.known
     return Plan(
         parts={"exploration": forecast.exploration(), "selection": forecast.selection(), "verdict": forecast.verdict()},
@@ -121,10 +122,13 @@ class _Forecast:
         self.settings, self.data = conduct.settings, conduct.data
         self.space: Extremes = extremes(conduct.space, self.settings.setting)
         self.known = list(itertools.islice(_known(conduct), conduct.still_due()))
-        self.counter = Counter(self.settings.setting.base, self.data)
+
+    def survey(self, gpus: float, plugins: tuple[str, ...], speed: Speed | None) -> None:
+        """Count the work of what is known, and measure how fast that is done here."""
         ends = [*self.space.recipes[:WORKED], *self.known]
-        self.ends = [recipe for recipe in ends if self.counter.work(recipe) is not NO_WORK] or ends
-        self.speed: Speed
+        due = dict.fromkeys([*ends, *map(self.conduct.space.plain, ends)])
+        self.counter, self.speed = survey(list(due), self.settings.setting.base, self.data, gpus, plugins, speed)
+        self.ends = [recipe for recipe in ends if self.counter.work(recipe) != NO_WORK] or ends
 
     def seeds(self, replicate: int) -> Seeds:
         return Seeds.of(self.settings.seed, replicate)

@@ -32,8 +32,10 @@ def predicted(study: Study) -> list[Row]:
     rows = [_row(f"{name}, {what}", part[what], _actual(study, name, what), what)
             for name, part in study.plan["parts"].items() for what in ("runs", "tokens")]  # fmt: skip
     rows.append(_row("tokens", study.plan["tokens"], own_total(study, "tokens"), "tokens"))
-    rows.append(_row("operations", study.plan["flops"], own_total(study, "flops"), "flops"))
-    rows.append(_row("time", study.plan["seconds"], study.worked_s, "seconds"))
+    if study.plan["flops"]:
+        rows.append(_row("operations", study.plan["flops"], own_total(study, "flops"), "flops"))
+    if study.plan["seconds"]:
+        rows.append(_row("time", study.plan["seconds"], study.worked_s, "seconds"))
     if study.plan["usd"]:
         rows.append(_row("cost", study.plan["usd"], study.usd, "usd"))
     return rows

@@ -4,11 +4,9 @@ A step's time follows its operations closely on one device. So the cheapest and 
 what lies between them is interpolated; scoring is timed on a batch of questions.
 """
 
-import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from raylab.data.prepared import Prepared
 from raylab.models.encoder_decoder import build
 from raylab.recipe import ModelSpec, Recipe, Stage, decode, encode
 from raylab.registry import add_plugins
+from raylab.search.apart import ProcessLost, apart
 from raylab.seeds import Seeds
 from raylab.training.context import Context
 from raylab.training.evaluation import BATCH, score
@@ -30,6 +29,7 @@ from raylab.trial import Execution, device_of, run_recipe
 
 MEASURED_STEPS = 6
 WARM_STEPS = 2
+WITHIN_S = 300.0  # a survey in a process of its own: reading a large model can take minutes
 SAMPLED_STEPS = 3  # of a stage, whose operations are counted
 SEEDS = Seeds.of(0, 0)
 
@@ -80,11 +80,11 @@ NO_WORK = Work(stages=(), finetune=(0, 0.0))
 
 
 class Counter:
-    """Counts the work of recipes of one base model on some data."""
+    """Counts the work of recipes of one base model on some data. known: what was counted."""
 
     def __init__(self, base: ModelSpec, data: Prepared) -> None:
         self.base, self.context = base, Context(data=data, seeds=SEEDS)
-        self._known: dict[Recipe, Work] = {}
+        self.known: dict[Recipe, Work] = {}
 
     @cached_property
     def model(self) -> PreTrainedModel:
@@ -92,13 +92,13 @@ class Counter:
 
     def work(self, recipe: Recipe) -> Work:
         """What a run of the recipe does. Nothing, if its stages raise: that is for the search to record."""
-        if recipe not in self._known:
+        if recipe not in self.known:
             try:
                 stages = tuple(map(self._counted, recipe.stages))
-                self._known[recipe] = Work(stages=stages, finetune=self._counted(recipe.finetune))
+                self.known[recipe] = Work(stages=stages, finetune=self._counted(recipe.finetune))
             except Exception:  # a policy of the user's own may raise anything
-                self._known[recipe] = NO_WORK
-        return self._known[recipe]
+                self.known[recipe] = NO_WORK
+        return self.known[recipe]
 
     def _counted(self, stage: Stage) -> tuple[int, float]:
         steps, batches = len(stage.reads(self.context)), stage.batches(self.model, self.context)
@@ -106,41 +106,63 @@ class Counter:
         return steps, statistics.mean(batches(step).flops for step in sampled)
 
 
-def measure(recipes: Sequence[Recipe], data: Prepared, counter: Counter, gpus: float, plugins: Sequence[str] = ()) -> Speed:
-    """Time a few steps of the cheapest and the dearest of these recipes. On a GPU in a process of its own, as this one would
-    keep a part of the GPU's memory until its end."""
+def survey(
+    recipes: Sequence[Recipe], base: ModelSpec, data: Prepared, gpus: float, plugins: Sequence[str] = (),
+    speed: Speed | None = None,
+) -> tuple[Counter, Speed]:  # fmt: skip
+    """Count the work of these recipes, and time a few steps of the cheapest and the dearest unless the speed is known.
+
+    In a process of its own where there is a GPU, as this one would keep a part of its memory until its end; and where there
+    are plugins, as a policy of the user's own may end or stop the process that draws from it.
+    """
+    counter = Counter(base, data)
+    if not plugins and device_of(gpus).type != "cuda":
+        return counter, speed or measure(recipes, data, counter, gpus)
+    asked = ([encode(recipe) for recipe in recipes], base, str(data.folder), gpus, tuple(plugins), speed)
     try:
-        return _measured(recipes, data, counter, gpus, plugins)
+        work, measured = apart(_surveyed, asked, WITHIN_S)
+    except ProcessLost as lost:
+        work, measured = [NO_WORK] * len(recipes), speed or replace(UNKNOWN, trouble=f"the process that tried {lost}")
+    counter.known.update(zip(recipes, work, strict=True))
+    return counter, measured
+
+
+def _surveyed(
+    recipes: list[dict[str, object]], base: ModelSpec, folder: str, gpus: float, plugins: tuple[str, ...], speed: Speed | None
+) -> tuple[list[Work], Speed]:
+    for plugin in plugins:
+        add_plugins(Path(plugin))
+    decoded, data = [decode(Recipe, recipe) for recipe in recipes], Prepared(Path(folder))
+    counter = Counter(base, data)
+    work = [counter.work(recipe) for recipe in decoded]
+    return work, speed or measure(decoded, data, counter, gpus)
+
+
+def measure(recipes: Sequence[Recipe], data: Prepared, counter: Counter, gpus: float) -> Speed:
+    """Time a few steps of the cheapest and the dearest of these recipes, as far as they do any work."""
+    try:
+        return _measured([recipe for recipe in recipes if counter.work(recipe) != NO_WORK] or recipes, data, counter, gpus)
     except Exception as error:  # whatever a recipe raises: the search goes on without it, and so does its plan
         return replace(UNKNOWN, trouble=f"{type(error).__name__}: {error}")
 
 
-def _measured(recipes: Sequence[Recipe], data: Prepared, counter: Counter, gpus: float, plugins: Sequence[str]) -> Speed:
+def _measured(recipes: Sequence[Recipe], data: Prepared, counter: Counter, gpus: float) -> Speed:
     pretraining = [(counter.work(recipe).stages[0][1], recipe) for recipe in recipes if counter.work(recipe).stages]
     by_flops = sorted(pretraining, key=lambda pair: pair[0])
     ends = [by_flops[0], by_flops[-1]] if by_flops else []
     plain = replace(recipes[0], stages=())
-    timed = _in_a_process if device_of(gpus).type == "cuda" else _timed
-    seconds = timed([encode(recipe) for recipe in (*(r for _, r in ends), plain)], str(data.folder), gpus, tuple(plugins))
+    seconds = _timed([*(recipe for _, recipe in ends), plain], data, gpus)
     step = tuple((flops, took) for (flops, _), took in zip(ends, seconds[:-3], strict=True))
     return Speed(step=step, finetune_step_s=seconds[-3], answer_s=seconds[-2], start_s=seconds[-1])
 
 
-def _in_a_process(recipes: list[dict[str, object]], folder: str, gpus: float, plugins: tuple[str, ...]) -> list[float]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_timed, recipes, folder, gpus, plugins).result()
-
-
-def _timed(recipes: list[dict[str, object]], folder: str, gpus: float, plugins: tuple[str, ...]) -> list[float]:
+def _timed(recipes: Sequence[Recipe], data: Prepared, gpus: float) -> list[float]:
     """Seconds of a step of each recipe's first stage, of scoring a question, and of building the model, as on a lane."""
-    for plugin in plugins:
-        add_plugins(Path(plugin))
-    data, parallel, threads = Prepared(Path(folder)), Parallel(device=device_of(gpus)), torch.get_num_threads()
+    parallel, threads = Parallel(device=device_of(gpus)), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        known = [decode(Recipe, recipe) for recipe in recipes]
-        steps = [statistics.median(list(_step_seconds(recipe, data, parallel))[WARM_STEPS:]) for recipe in known]
-        return [*steps, *_scoring(known[-1].base, data, parallel)]
+        steps = [statistics.median(list(_step_seconds(recipe, data, parallel))[WARM_STEPS:]) for recipe in recipes]
+        return [*steps, *_scoring(recipes[-1].base, data, parallel)]
     finally:
         torch.set_num_threads(threads)
 

@@ -12,6 +12,7 @@ import pytest
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
 from raylab.recipe import Recipe
+from raylab.registry import add_plugins
 from raylab.search import plan as planning
 from raylab.search.plan import Plan, check_room, disk_needed, plan
 from raylab.search.predicted import predicted
@@ -151,6 +152,36 @@ def test_work_grows_with_what_is_asked(data: Prepared) -> None:
     many: Recipe = tiny.recipe(pretrain_steps=20)
     assert counter.work(few).flops < counter.work(many).flops
     assert counter.work(few).seconds(SPEED, 10) < counter.work(many).seconds(SPEED, 10) < counter.work(many).seconds(SPEED, 99)
+
+
+ENDS = """
+import os, signal
+from dataclasses import dataclass
+
+from raylab.masking.policies.uniform import Uniform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends(Uniform):
+    def draw(self, passages, rng, progress):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_policy_that_ends_its_process_ends_no_search(data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs will read is known all the same; how long they take is not."""
+    monkeypatch.setattr("raylab.registry._plugin_folders", [])
+    policies = tmp_path / "mine" / "masking" / "policies"
+    policies.mkdir(parents=True)
+    (policies / "ends.py").write_text(ENDS)
+    add_plugins(tmp_path / "mine")
+    study, ledger = conduct_in(tmp_path / "s", data, setting=replace(READING, policies=("uniform", "ends")))
+    cost = plan(study, lanes=2, parameters=1, plugins=(str(tmp_path / "mine"),), price=2.0)
+    assert cost.trouble == "the process that tried was ended by SIGKILL"
+    assert [cost.plain()[what] for what in ("flops", "seconds", "usd")] == [None, None, None]
+    study.study.apply(ledger.append("plan", plan=cost.plain()))
+    assert {row.unit for row in predicted(study.study)} == {"runs", "tokens"}
+    assert cost.tokens.low > 0 and cost.known[1] > 0
 
 
 def test_disk_grows_with_model_and_lanes() -> None:
