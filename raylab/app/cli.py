@@ -9,9 +9,12 @@ import difflib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+import raylab
 from raylab import __version__
 from raylab.errors import Halted, UserError, unknown
 from raylab.redaction import without_secrets
@@ -104,6 +107,15 @@ def _guarded(command: Callable[[], int]) -> int:
     except (UserError, Halted) as error:
         print(f"raylab: {without_secrets(' '.join(str(error).split()))}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
+    except ModuleNotFoundError as error:
+        if not _is_needed(error):
+            raise
+        print(
+            f"raylab: {sys.executable} has no {error.name}, which raylab needs. Run it with the Python that has it, or "
+            "install it there: pip install -c constraints.txt -e .",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -111,6 +123,13 @@ def _guarded(command: Callable[[], int]) -> int:
         return 0
     except SystemExit as stop:  # argparse, after --help and --version
         return int(stop.code or 0)
+
+
+def _is_needed(error: ModuleNotFoundError) -> bool:
+    """Was it a package that raylab's own code imports, not somebody else's code?"""
+    by = [frame.filename for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
+    own = str(Path(raylab.__file__).parent) + os.sep
+    return by[-1].startswith(own) and (error.name or "").partition(".")[0] != "raylab"
 
 
 def _overview(prog: str) -> str:

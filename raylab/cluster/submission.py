@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import time
@@ -38,6 +39,9 @@ class Jobs:
             raise UserError(f"--address {address} is no dashboard of Ray. Expected http://HOST:PORT; the port is usually 8265.")
         self._written: dict[str, int] = {}  # characters of each job's log
         self._knock()
+        logging.getLogger("ray").setLevel(logging.ERROR)  # what it sends, and from where, is told by whoever submits
+        for name in ("dashboard_sdk", "job.sdk"):  # of a level of their own
+            logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
         with _without("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # they would win over what was asked for
             self._client = JobSubmissionClient(self.address)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,25 @@ def test_the_command_s_own_exit_code_is_kept(command: Any) -> None:
 def test_a_fault_of_raylab_keeps_its_traceback(command: Any) -> None:
     command(_raise(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
+        cli.main(["show", "a"])
+
+
+@pytest.mark.parametrize(("code", "told"), [("import not_installed", True), ("import raylab.not_there", False)])
+def test_what_raylab_needs_and_its_python_lacks(command: Any, code: str, told: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    own = str(Path(cli.__file__).with_name("show.py"))
+    command(lambda args: exec(compile(code, own, "exec")))
+    if not told:
+        with pytest.raises(ModuleNotFoundError):
+            cli.main(["show", "a"])
+        return
+    assert cli.main(["show", "a"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"raylab: {sys.executable} has no not_installed, which raylab needs.") and err.count("\n") == 1
+
+
+def test_a_package_that_somebody_else_lacks_keeps_its_traceback(command: Any) -> None:
+    command(lambda args: exec(compile("import not_installed", "plugin.py", "exec")))
+    with pytest.raises(ModuleNotFoundError):
         cli.main(["show", "a"])
 
 

@@ -33,6 +33,7 @@ def head(
 ) -> Iterator[Head]:
     """`ray start --head` on free ports, with these further arguments and environment variables."""
     ports = [port or free_port(), free_port(), free_port()]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # a job's `python` is this one
     # A socket's path must be short
     with tempfile.TemporaryDirectory(prefix="head-", ignore_cleanup_errors=True) as folder:
         command = [
@@ -44,7 +45,7 @@ def head(
         log = Path(folder) / "head.log"
         with open(log, "wb") as out:
             started = subprocess.Popen(
-                command, env={**os.environ, **(environment or {})}, stdout=out, stderr=out, start_new_session=True
+                command, env={**os.environ, "PATH": path, **(environment or {})}, stdout=out, stderr=out, start_new_session=True
             )
         try:
             _wait(started, log)
