@@ -1,5 +1,6 @@
 """What a search says at its end, to a person and to a script."""
 
+import dataclasses
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from raylab.app.console import facts, figure, launcher, table
 from raylab.app.opening import Opened
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
+from raylab.search.predicted import capped, in_words, predicted
 from raylab.search.studies import DEFAULT_STORAGE
 from raylab.storage import Storage
 
@@ -27,6 +29,20 @@ def show_verdict(study: Study, out: Console) -> None:
         out.print(Text(f"\nWarning: {warning}", style="yellow"))
     out.print()
     out.print(facts(_verdict(study, verdict)))
+
+
+def show_cost(study: Study, out: Console) -> None:
+    """What caps ended early, and what it was predicted to cost beside what it did."""
+    whole = [in_words(row) for row in predicted(study) if ", " not in row.name]  # its parts stand in the report
+    cost = [f"{name}: {actual}, predicted {before}" for name, before, actual in whole]
+    told = [
+        (title if not n else "", line)
+        for title, lines in (("Capped", capped(study)), ("Cost", cost))
+        for n, line in enumerate(lines)
+    ]
+    if told:
+        out.print()
+        out.print(facts(told))
 
 
 def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, RenderableType]]:
@@ -76,6 +92,8 @@ def plain(opened: Opened, run_id: str | None, report: str, seconds: float) -> di
         "replicates": sum(run.state == "finished" for run in study.of_role("confirm", "baseline")),
         "best": _best(study, measure),
         "verdict": {name: verdict.get(name) for name in _TOLD},
+        "capped": study.capped,
+        "predicted": [dataclasses.asdict(row) for row in predicted(study)],
         "report": report,
         "tracking_uri": opened.tracking_uri,
         "run_id": run_id,

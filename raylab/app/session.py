@@ -16,7 +16,7 @@ from raylab.app.display import Display
 from raylab.app.introduction import introduce
 from raylab.app.joining import agreed, joined
 from raylab.app.opening import Opened
-from raylab.app.outcome import plain, show_next, show_verdict, storage_of, storage_option
+from raylab.app.outcome import plain, show_cost, show_next, show_verdict, storage_of, storage_option
 from raylab.app.planning import Budget, budget, tell_plan
 from raylab.cluster.attempt import COMPLETE, LaneLostError
 from raylab.cluster.runner import LaneRunner
@@ -159,6 +159,7 @@ def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:
         out.print(Text(f"\nInterrupted. Go on with: {_resume(opened)}"), soft_wrap=True)
     else:
         out.print(Text(f"\nNothing finished: {_commonest_reason(study)}."))
+    show_cost(study, out)
     show_next(opened, out, page)
 
 

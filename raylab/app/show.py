@@ -13,6 +13,7 @@ from raylab.search.flat import flatten
 from raylab.search.labels import run_label
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure, figures
+from raylab.search.predicted import capped, in_words, predicted
 from raylab.search.studies import find, find_run
 from raylab.storage import Storage
 
@@ -57,6 +58,8 @@ def _details(item: Study | Run) -> dict[str, Any]:
         "data": item.data,
         "environment": item.environment,
         "verdict": item.verdict,
+        "capped": item.capped,
+        "predicted": [dataclasses.asdict(row) for row in predicted(item)],
         "top": [_details(run) for run in _top(item)],
         "failures": [
             {"key": run.key, "label": run_label(run), "state": run.state, "reason": _reason(run)} for run in _failures(item)
@@ -92,6 +95,10 @@ def _print_study(study: Study) -> None:
     for beside in (study.verdict or {}).get("beside", []):
         out.print(f"  beside: {beside['sentence']}", markup=False)
     out.print(f"\nstarted {when(study.created)}; trials: {counts(study.counts())}; {len(study.runs)} runs in all", markup=False)
+    for line in capped(study):
+        out.print(line, markup=False)
+    if costs := predicted(study):
+        out.print(table("cost", ">predicted", ">actual", title="\npredicted and actual", rows=[list(in_words(r)) for r in costs]))
     _print_fields({"settings": study.settings, "data": study.data})
     out.print(
         table(

@@ -11,7 +11,7 @@ running for ever), and start from recorded trials (its own way does not take def
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -96,7 +96,7 @@ class ListSampler(_FromLedger):
         if self.stop():
             return Searcher.FINISHED
         settings, number = self.conduct.settings, next(self.due)
-        recipe, values = listed(self.conduct.space, settings.setting, settings.seed, number)
+        recipe, values = listed(self.conduct.space, settings.setting, settings.seed, number, self.conduct.starts())
         return self._asked(self.conduct.explore_request(recipe, values, number))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -121,14 +121,9 @@ class OptunaSampler(_FromLedger, OptunaSearch):
         for run in so_far:
             if run.state not in ENDED:
                 self._ot_study.enqueue_trial(run.values)
-        for values in self._starts():
+        for values in self.conduct.starts():
             if all(values != run.values for run in so_far):
                 self._ot_study.enqueue_trial(values)
-
-    def _starts(self) -> Iterator[dict[str, Any]]:
-        setting = self.conduct.settings.setting
-        for start in self.conduct.space.starts(setting):
-            yield self.conduct.space.decode(start, setting)[1]
 
     def _frozen(self, run: Run) -> optuna.trial.FrozenTrial:
         _, values, domains = self.conduct.space.decode(run.values, self.conduct.settings.setting)

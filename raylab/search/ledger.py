@@ -2,10 +2,13 @@
 
 The driver alone writes it, one JSON object a line, each with `event` and `time` (Unix seconds). Events:
 
-    study    name, settings, data, environment           the first line; parent={name, runs}, if it continues another
+    study    name, settings, data, environment           the first line; parent, if it continues another
+                                                          (raylab.search.lineage)
+    taken    run, origin                                  a run that the study `origin` ran already, as it ended there
+    prior    study, similarity, choices                   what an earlier study gives it to try first (raylab.search.prior)
     plan     plan                                         what it was predicted to cost (raylab.search.plan)
     limits   caps, price, devices                         what it may cost, from here on (raylab.search.caps)
-    run      key, role, replicate, trial, recipe, values  a run was asked for; origin: the study that ran it already
+    run      key, role, replicate, trial, recipe, values  a run was asked for
     worker   lane, rank, host, pid                        a lane's worker is up
     start    key, lane, attempt                           a lane took it up (again)
     restored key, attempt, position                       training went on behind so many steps of the run
@@ -77,7 +80,7 @@ class Run:
 @dataclass(kw_only=True, slots=True)
 class Study:
     """A study as its ledger tells it. `cached` are the trials answered by a run that stood already. parent: the study that
-    it continues, `name` and `runs` taken over. limits: the last `limits` event. capped: by phase, why it ended early.
+    it continues. priors: the `prior` events. limits: the last `limits` event. capped: by phase, why it ended early.
     worked_s: time in which a driver was at work; device_s and usd: times the devices it held, and their price."""
 
     name: str
@@ -90,6 +93,7 @@ class Study:
     verdict: dict[str, Any] | None = None
     updated: float = 0.0
     parent: dict[str, Any] | None = None
+    priors: list[dict[str, Any]] = field(default_factory=list)
     plan: dict[str, Any] | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     capped: dict[str, str] = field(default_factory=dict)
@@ -128,7 +132,11 @@ class Study:
         self.updated = event["time"]
         if kind == "run" and event["key"] not in self.runs:
             names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
-            self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"], origin=event.get("origin", ""))
+            self.runs[event["key"]] = Run(**{n: event[n] for n in names}, asked=event["time"])
+        elif kind == "taken":
+            self.runs[event["run"]["key"]] = Run(**event["run"], origin=event["origin"])
+        elif kind == "prior":
+            self.priors.append({name: event[name] for name in ("study", "similarity", "choices")})
         elif kind == "cached":
             if all(event["trial"] != row["trial"] for row in self.cached):  # a trial whose own process was lost asks again
                 self.cached.append(dict(event))

@@ -5,6 +5,7 @@ fixed by `--set`, leaves the others as they were.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raylab.recipe import Recipe
@@ -12,15 +13,17 @@ from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.seeds import derive
 
 
-def listed(space: Space, setting: Setting, seed: int, number: int) -> tuple[Recipe, dict[str, Any]]:
-    """Recipe `number` (from 0) of the list, and the values it was made of."""
-    starts: list[dict[str, Any]] = []
-    for start in space.starts(setting):
+def listed(
+    space: Space, setting: Setting, seed: int, number: int, starts: Iterable[Mapping[str, Any]] | None = None
+) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe `number` (from 0) of the list, and the values it was made of. starts: in the place of the space's own."""
+    first: list[dict[str, Any]] = []
+    for start in space.starts(setting) if starts is None else starts:
         values = space.decode(start, setting)[1]
-        if values not in starts:  # what tells two starts apart may be fixed
-            starts.append(values)
-    if number < len(starts):
-        return space.decode(starts[number], setting)[0], starts[number]
+        if values not in first:  # what tells two starts apart may be fixed
+            first.append(values)
+    if number < len(first):
+        return space.decode(first[number], setting)[0], first[number]
     draw = _Draw(setting, seed, number)
     return space.recipe(draw, setting), draw.values
 

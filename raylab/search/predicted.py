@@ -46,6 +46,11 @@ def own_total(study: Study, metric: str, *roles: str) -> float:
     return sum(run.metrics.get(metric) or 0.0 for run in _own(study, roles))
 
 
+def capped(study: Study) -> list[str]:
+    """A sentence for every phase that a cap ended early."""
+    return [f"{phase.capitalize()} ended early: {reason}." for phase, reason in study.capped.items()]
+
+
 def in_words(row: Row) -> tuple[str, str, str]:
     """Name, prediction and actual figure, for a table."""
     spoken = _SPOKEN[row.unit]

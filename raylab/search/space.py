@@ -65,11 +65,13 @@ def _equals(option: Any, given: Any) -> bool:
 
 
 class Chooser:
-    """Draws choices by name. `fixed` ones (from `--set`) are not drawn; `values` is everything chosen so far."""
+    """Draws choices by name. `fixed` ones (from `--set`) are not drawn; `values` is everything drawn so far, `chosen`
+    everything, also what was fixed or had one option."""
 
     def __init__(self, fixed: Mapping[str, Any] | None = None) -> None:
         self.fixed = dict(fixed or {})
         self.values: dict[str, Any] = {}
+        self.chosen: dict[str, Any] = {}
         self.domains: dict[str, Domain] = {}
 
     @abstractmethod
@@ -110,6 +112,7 @@ class Chooser:
             value = domain.options[0]
         else:
             value = self.values[name] = self.draw(name, domain)
+        self.chosen[name] = value
         return value
 
 

@@ -2,7 +2,8 @@
 
     explore   every proposed recipe once: replicate 0. ASHA may stop it early.
     select    the best of them race on further seeds, replicates 1001, 1002, ..., on dev (raylab.verdict.selection).
-    confirm   the winner and what it is compared with, replicates 1, 2, ..., on test: seeds and questions no selection saw,
+    confirm   the winner and what it is compared with, replicates 1, 2, ..., on test: seeds and questions no selection saw
+              (a study that continues another goes on behind the last one that its parent used: raylab.search.lineage),
               and no run is stopped early. Seeds are added until the winner is separated from its baseline, or there are no
               more (raylab.verdict.looks). What only stands beside has the seeds of the first look.
 
@@ -29,6 +30,7 @@ from raylab.recipe import Recipe, decode, encode, run_key
 from raylab.search.caps import EXPLORATION, SELECTION, VERDICT, Unlimited
 from raylab.search.labels import label
 from raylab.search.ledger import ENDED, Run, Study
+from raylab.search.lineage import verdict_seeds
 from raylab.search.space import Setting, Space
 from raylab.seeds import Seeds
 from raylab.verdict import looks, selection
@@ -109,6 +111,16 @@ class Conduct:
         self.settings, self.space, self.data, self.study = settings, space, data, study
         self.allowance: Unlimited = Unlimited()
 
+    def starts(self) -> list[dict[str, Any]]:
+        """What is tried before the sampler takes over, by its values: what earlier studies found best, then the space's own."""
+        found = [choice for prior in self.study.priors for choice in prior["choices"]]
+        own = (self.space.decode(start, self.settings.setting)[1] for start in self.space.starts(self.settings.setting))
+        return [*found, *(start for start in own if start not in found)]
+
+    def verdict_replicate(self, seed: int) -> int:
+        """The replicate of the verdict's seeds 1, 2, ..., which no verdict before has used."""
+        return verdict_seeds(self.study) + seed
+
     def explore_request(self, recipe: Recipe, values: dict[str, Any], trial: int) -> Request:
         """Replicate 0 of a proposed recipe."""
         return self._request(recipe, 0, "explore", label(encode(recipe)), SELECT_SPLITS, self.settings.rungs, trial, values)
@@ -158,8 +170,8 @@ class Conduct:
         arms = self._arms()
         seeds, first = self._progress(arms).seeds, looks.planned(self.settings.seeds)[0]
         requests = [
-            self._confirm_request(arm, replicate)
-            for replicate in range(1, seeds + 1) for arm in arms if arm.role != "beside" or replicate <= first
+            self._confirm_request(arm, seed)
+            for seed in range(1, seeds + 1) for arm in arms if arm.role != "beside" or seed <= first
         ]  # fmt: skip
         asked = list({request.key: request for request in reversed(requests)}.values())[::-1]  # equal arms run once
         refusal = self.allowance.refusal([request for request in asked if not self._ended(request)], VERDICT)
@@ -259,10 +271,12 @@ class Conduct:
     def _race_request(self, run: Run, number: int) -> Request:
         return self._request(decode(Recipe, run.recipe), RACE_FROM + number, "race", run.label, SELECT_SPLITS)
 
-    def _confirm_request(self, contender: "Contender", replicate: int) -> Request:
+    def _confirm_request(self, contender: "Contender", seed: int) -> Request:
         role = "confirm" if contender.role == "winner" else "baseline"
-        keep = contender.role == "winner" and replicate == 1  # the first, not the best: it was not chosen by its score
-        return self._request(contender.recipe, replicate, role, contender.label, CONFIRM_SPLITS, keep=keep)
+        keep = contender.role == "winner" and seed == 1  # the first, not the best: it was not chosen by its score
+        return self._request(
+            contender.recipe, self.verdict_replicate(seed), role, contender.label, CONFIRM_SPLITS, keep=keep
+        )  # fmt: skip
 
     def _request(
         self, recipe: Recipe, replicate: int, role: str, name: str, splits: tuple[str, ...],

@@ -20,7 +20,21 @@ from raylab.errors import UserError
 from raylab.storage import Storage
 from tests.app.studies import ToldStudy
 
-KEYS = {"name", "dataset", "source", "trials", "replicates", "best", "verdict", "report", "tracking_uri", "run_id", "seconds"}
+KEYS = {
+    "name",
+    "dataset",
+    "source",
+    "trials",
+    "replicates",
+    "best",
+    "verdict",
+    "report",
+    "tracking_uri",
+    "run_id",
+    "seconds",
+    "capped",
+    "predicted",
+}
 WARNING = "this is not triviaqa: the Hub cannot be reached, so the built-in atlas stands in its place"
 
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure
+from raylab.search.predicted import capped, in_words, own_total, predicted
 from raylab.search.report import table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 
@@ -67,6 +68,7 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
         "plotly": _plotly() if any(figures.values()) else "", "fewest_trials": FEWEST_TRIALS,
         "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
         "failures": [run for run in study.runs.values() if run.error],
+        "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study),
         "command": study.environment.get("command") or study.settings.get("command"), "winner": winner,
         "winner_recipe": _pretty(winner.recipe) if winner else "",
         "facts": {"Data": _facts(study.data), "Settings": _facts(study.settings), "Environment": _facts(study.environment)},
@@ -74,13 +76,12 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
 
 
 def _totals(study: Study) -> list[tuple[str, str]]:
-    runs = list(study.runs.values())
     states = ", ".join(f"{number} {state}" for state, number in study.counts().items() if number)
     return [
         ("trials", states or "none ended"),
         ("runs of the verdict", str(len(study.of_role("confirm", "baseline")))),
-        ("corpus tokens read", words.count(table.total(runs, "tokens"))),
-        ("compute", f"{words.count(table.total(runs, 'flops'))}FLOP"),
+        ("corpus tokens read", words.count(own_total(study, "tokens"))),
+        ("compute", f"{words.count(own_total(study, 'flops'))}FLOP"),
         ("time", words.duration(study.updated - study.created)),
     ]
 
