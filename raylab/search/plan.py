@@ -133,6 +133,9 @@ class _Forecast:
     def seeds(self, replicate: int) -> Seeds:
         return Seeds.of(self.settings.seed, replicate)
 
+    def verdict_seeds(self, seed: int) -> Seeds:
+        return self.seeds(self.conduct.verdict_replicate(seed))
+
     def distinct(self, recipes: list[Recipe]) -> list[Recipe]:
         """Those that run: of equal ones one, and none that ran already."""
         runs, seeds = self.conduct.study.runs, self.seeds(0)
@@ -177,7 +180,7 @@ class _Forecast:
         planned = looks.planned(self.settings.seeds)
         first, most = planned[0], planned[-1]
         least = 0 if self.conduct.study.of_role("confirm", "baseline") else 1
-        read = [self.space.tokens(self.seeds(seed), self.data) for seed in range(1, most + 1)]
+        read = [self.space.tokens(self.verdict_seeds(seed), self.data) for seed in range(1, most + 1)]
         tokens_read = total(bounds.times(least, COMPARED) for bounds in read[:first])
         tokens_read += total(bounds.times(0, 2) for bounds in read[first:])
         pretraining = Bounds(low=least * first, high=COMPARED * first + 2 * (most - first))
@@ -195,7 +198,7 @@ class _Forecast:
     def share(self) -> Share:
         """What the verdict's first look takes at most, whichever recipe wins."""
         first = looks.planned(self.settings.seeds)[0]
-        read = total(self.space.tokens(self.seeds(seed), self.data) for seed in range(1, first + 1))
+        read = total(self.space.tokens(self.verdict_seeds(seed), self.data) for seed in range(1, first + 1))
         return Share(tokens=round(COMPARED * read.high), rounds=-(-(COMPARED + 1) * first // self.lanes))  # with the plain one
 
     def trial(self, number: int) -> Bounds:
@@ -207,7 +210,7 @@ class _Forecast:
     def smallest(self) -> Smallest:
         """The smallest useful search."""
         share = self.share()
-        read = round(total(map(self.trial, range(SMALLEST))).high) + share.tokens
+        read = round(total(map(self.trial, range(min(SMALLEST, self.conduct.still_due())))).high) + share.tokens
         seconds = START_S + (-(-SMALLEST // self.lanes) + share.rounds) * self.run_s()
         return Smallest(tokens=read, seconds=seconds, seeds=looks.planned(self.settings.seeds)[0])
 
@@ -255,14 +258,12 @@ def _known(conduct: Conduct) -> Iterator[Recipe]:
     settings, study = conduct.settings, conduct.study
     if settings.sampler == "list":
         for number in numbers_due(study):
-            yield listed(conduct.space, settings.setting, settings.seed, number)[0]
+            yield listed(conduct.space, settings.setting, settings.seed, number, conduct.starts())[0]
     explored = study.of_role("explore")
     yield from (decode(Recipe, run.recipe) for run in explored if run.state not in ENDED)
     known = [run.values for run in explored]
-    for start in conduct.space.starts(settings.setting):
-        recipe, values, _ = conduct.space.decode(start, settings.setting)
-        if values not in known:
-            yield recipe
+    starts = (values for values in conduct.starts() if values not in known)
+    yield from (conduct.space.decode(values, settings.setting)[0] for values in starts)
 
 
 def disk_needed(parameters: int, lanes: int) -> int:
