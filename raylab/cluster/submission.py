@@ -53,6 +53,7 @@ class Jobs:
             self._client.submit_job(
                 entrypoint=command, submission_id=job, runtime_env={"working_dir": str(folder), "env_vars": _ENVIRONMENT}
             )
+        self._written.pop(job, None)  # a new head gives the same id again
         return job
 
     def newest(self, name: str) -> str:
