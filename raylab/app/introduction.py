@@ -9,6 +9,7 @@ from rich.text import Text
 from raylab.app.console import facts
 from raylab.app.opening import Opened
 from raylab.search.ledger import ENDED
+from raylab.search.lineage import lineage
 
 
 def introduce(opened: Opened, out: Console) -> None:
@@ -16,8 +17,15 @@ def introduce(opened: Opened, out: Console) -> None:
     data = opened.conduct.study.data
     for warning in data["warnings"]:
         out.print(Text(f"Warning: {warning}", style="yellow"))
-    out.print(facts([("Study", opened.conduct.study.name), *_data(data), *_work(opened)]))
-    out.print(Text(f"{'Results':<8}  {opened.placement.folder}"), soft_wrap=True)  # a path is for copying
+    out.print(facts([("Study", opened.conduct.study.name), *_before(opened), *_data(data), *_work(opened)]))
+    out.print(
+        Text(f"{'Results':<8}  {opened.placement.place_of(opened.placement.folder)}"), soft_wrap=True
+    )  # a path is for copying
+
+
+def _before(opened: Opened) -> Iterator[tuple[str, str]]:
+    for number, sentence in enumerate(lineage(opened.conduct.study)):
+        yield "" if number else "Before", sentence
 
 
 def _data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
