@@ -26,6 +26,7 @@ from raylab.errors import UserError
 OPTIONS = {"s3": ("endpoint_override", "region", "scheme"), "gs": ("endpoint_override", "scheme", "retry_limit_seconds")}
 EXPECTED = "expected a folder, s3://BUCKET/PATH or gs://BUCKET/PATH"
 GS_RETRY_S = 10  # Google's client goes on trying for a quarter of an hour otherwise
+S3_CONNECT_S, S3_SILENCE_S, S3_ATTEMPTS = 5.0, 10.0, 3  # half a minute until a server that says nothing is given up
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _PART = re.compile(r"[\w.=+-]+")  # of a path: a name that is the same here, there, in a URL and in a shell
 _CHUNK_BYTES = 8 * 2**20
@@ -70,11 +71,23 @@ def _connected(bucket: Bucket) -> Any:
     options = dict(bucket.options)
     if bucket.endpoint:
         options.setdefault("endpoint_override", bucket.endpoint)
-    if bucket.scheme == "gs":
-        options.setdefault("retry_limit_seconds", str(GS_RETRY_S))
-    url = f"{bucket.scheme}://{bucket.name}{'?' if options else ''}{urlencode(options)}"
     with _told(bucket.url("")):
-        return FileSystem.from_uri(url)[0]
+        if bucket.scheme == "s3":
+            return _s3(bucket.name, options)
+        options.setdefault("retry_limit_seconds", str(GS_RETRY_S))
+        return FileSystem.from_uri(f"gs://{bucket.name}?{urlencode(options)}")[0]
+
+
+def _s3(bucket: str, options: dict[str, str]) -> Any:
+    """From a URL, pyarrow makes one that waits minutes for a server that does not answer."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem, resolve_s3_region
+
+    own = "endpoint_override" in options
+    return S3FileSystem(
+        region=options.get("region") or (None if own else resolve_s3_region(bucket)), scheme=options.get("scheme", "https"),
+        endpoint_override=options.get("endpoint_override"), connect_timeout=S3_CONNECT_S, request_timeout=S3_SILENCE_S,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +155,13 @@ class Storage:
             if self.read(probe) != b"raylab":
                 raise StorageError(f"what is written to {self} can't be read back. Give another --storage.")
             self.delete(probe)
+
+    def check_bucket(self) -> None:
+        """Raise UserError, in one line, if there is no such bucket: asked what lies in it, it has nothing."""
+        if self.bucket:
+            with _told(str(self)):
+                if self.bucket.files().get_file_info(self.bucket.name).type.name == "NotFound":
+                    raise StorageError(_no_bucket(str(self)))
 
     def read(self, name: str) -> bytes | None:
         """The content of a file there, or None if there is none."""
@@ -320,6 +340,7 @@ def _environments_endpoint() -> str:
 
 _AWS = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
 _GOOGLE = re.compile(r"google::cloud::Status\((\w+): (.*)\)$", re.DOTALL)
+_NO_BUCKET = re.compile(r"bucket does not exist|Bucket '[^']*' not found")
 _DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "PERMISSION_DENIED", "UNAUTHENTICATED", "OAuth2")
 
 
@@ -342,11 +363,16 @@ def _sentence(place: str, error: BaseException) -> str:
     code, reason = next(((m[1], m[2]) for pattern in (_AWS, _GOOGLE) if (m := pattern.search(text))), ("", text))
     reason = reason.rpartition("Details: ")[2].rpartition("underlying error message was: ")[2].partition(" error_info=")[0]
     short = reason.strip(". }")[:160]
-    if code == "NO_SUCH_BUCKET" or "bucket does not exist" in reason:
-        return f"the bucket of {place} is not there. Make it, or correct --storage."
+    if code == "NO_SUCH_BUCKET" or _NO_BUCKET.search(text):
+        return _no_bucket(place)
     if code == "NETWORK_CONNECTION" or "CURL error" in reason:
-        return f"{place} does not answer ({short}). Check the network and, for a server of your own, AWS_ENDPOINT_URL."
+        own = "AWS_ENDPOINT_URL or endpoint_override" if place.startswith("s3:") else "endpoint_override"
+        return f"{place} does not answer ({short}). Check the network and, for a server of your own, {own}."
     if any(word in f"{code} {text}" for word in _DENIED):
         advice = "Credentials that may list, read, write and delete there come from the environment or the machine's role"
         return f"access to {place} is denied ({code.lower().replace('_', ' ') or 'no credentials'}: {short}). {advice}."
     return f"{place}: {short}."
+
+
+def _no_bucket(place: str) -> str:
+    return f"the bucket of {place} is not there. Make it, or correct --storage."

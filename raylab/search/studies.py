@@ -18,7 +18,10 @@ LOCK = "search.lock"  # held by the driver that runs a study on this machine
 
 def folders(storage: Storage) -> list[Path]:
     """The folders here that hold a study, by name; none if there is no such storage."""
-    for entry in storage.entries():
+    found = storage.entries()
+    if not found:
+        storage.check_bucket()
+    for entry in found:
         if entry.is_folder:
             bring(storage / entry.name)
     return sorted(path.parent for path in storage.here.glob(f"*/{FILE}"))
@@ -37,7 +40,7 @@ def find_run(storage: Storage, key: str) -> Run | None:
     if len(key) < 6:
         return None
     studies = (Study.read(folder) for folder in folders(storage))
-    found = {run.key: run for study in studies for run in study.runs.values() if run.key.startswith(key)}
+    found = {run.key: run for study in studies for run in study.runs.values() if run.key.startswith(key) and not run.origin}
     return next(iter(found.values())) if len(found) == 1 else None
 
 
