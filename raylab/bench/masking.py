@@ -86,6 +86,12 @@ def show(result: Mapping[str, Any]) -> None:
     table.add_row("transformers' collator", "", "", f"{result['collator_mtok_s']:.1f}", "1", "")
     table.add_row("its whole-word mode", "", "", f"{result['whole_word_mtok_s']:.2f}", "", "1")
     Console().print(table)
+    Console().print(f"Goal: every mask as quick as its goal. {'Met.' if met(result) else 'Missed.'}")
+
+
+def met(result: Mapping[str, Any]) -> bool:
+    """Is every policy's mask drawn as quickly as it should be?"""
+    return all(figures["mtok_s"] >= figures["goal_mtok_s"] for figures in result["policies"].values())
 
 
 def _policy_speed(name: str, text: TokenisedText, symbols: Symbols, rows: int, length: int, runs: int) -> dict[str, float]:

@@ -78,7 +78,12 @@ def show(result: Mapping[str, Any]) -> None:
     table.add_section()
     table.add_row("lane's start, once a search", "", f"{result['lane_start_s']:.1f}", "")
     Console().print(table)
-    Console().print(f"Goal: at least {GOAL:.0f} times less.")
+    Console().print(f"Goal: at least {GOAL:.0f} times less. {'Met.' if met(result) else 'Missed.'}")
+
+
+def met(result: Mapping[str, Any]) -> bool:
+    """Does a trial cost as much less on a lane as raylab promises?"""
+    return bool(result["ratio"] >= GOAL)
 
 
 def _study(folder: Path, trials: int) -> Conduct:

@@ -61,11 +61,17 @@ def show(result: Mapping[str, Any]) -> None:
     lines = (
         f"{result['trials']} trials of no work took {result['seconds']:.0f} s.",
         f"The first {result['window']}: {result['first_s']:.3f} s each. The last: {result['last_s']:.3f} s, "
-        f"{result['ratio']:.2f} times as long; goal: at most {GOAL}.",
+        f"{result['ratio']:.2f} times as long; goal: at most {GOAL}. "
+        f"{'Met.' if met(result) else 'Missed.'}",
         f"A trial takes {result['ledger_bytes']:.0f} bytes of the ledger.",
     )
     for line in lines:
         Console().print(line, highlight=False)
+
+
+def met(result: Mapping[str, Any]) -> bool:
+    """Does a trial cost at the end about what it does at the beginning?"""
+    return bool(result["ratio"] <= GOAL)
 
 
 def first_and_last(ends: Sequence[float]) -> tuple[float, float, int]:

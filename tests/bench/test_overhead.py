@@ -45,7 +45,11 @@ def test_counts_are_positive(option: str, capsys: pytest.CaptureFixture[str]) ->
 def test_it_shows_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
     overhead.show(RESULT)
     out = capsys.readouterr().out
-    assert all(figure in out for figure in ("0.10", "18.04", "180", "13.2", "at least 20 times less"))
+    assert all(figure in out for figure in ("0.10", "18.04", "180", "13.2", "at least 20 times less. Met."))
+
+
+def test_a_lane_that_saves_too_little_misses_the_goal() -> None:
+    assert overhead.met(RESULT) and not overhead.met({**RESULT, "ratio": 19.9})
 
 
 def test_ray_is_imported_only_to_measure() -> None:

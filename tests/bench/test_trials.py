@@ -38,5 +38,6 @@ def test_it_shows_all_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "ledger_bytes": 1290.4,
     }
     trials.show(result)
+    assert trials.met(result) and not trials.met({**result, "ratio": 1.51})
     out = capsys.readouterr().out
-    assert all(figure in out for figure in ("500", "34 s", "0.040", "0.050", "1.25", "1.5", "1290"))
+    assert all(figure in out for figure in ("500", "34 s", "0.040", "0.050", "1.25", "1.5. Met.", "1290"))

@@ -18,3 +18,9 @@ def test_every_policy_is_measured_beside_both_collators(capsys: pytest.CaptureFi
     assert result["collator_mtok_s"] > 0 and result["whole_word_mtok_s"] > 0
     masking.show(result)
     assert "span_corruption" in capsys.readouterr().out
+
+
+def test_one_policy_that_is_slow_misses_the_goal() -> None:
+    quick, slow = {"mtok_s": 200.0, "goal_mtok_s": 20.0}, {"mtok_s": 19.9, "goal_mtok_s": 20.0}
+    assert masking.met({"policies": {"uniform": quick}})
+    assert not masking.met({"policies": {"uniform": quick, "salient": slow}})
