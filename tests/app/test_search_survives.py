@@ -1,12 +1,14 @@
-"""A search through real processes: killed, on a full disk, resumed, interrupted, and with trials stopped on the way."""
+"""A search through real processes: killed, on a full disk, interrupted, and resumed each time, with a recipe that raises."""
 
+import contextlib
 import json
-import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,100 +18,12 @@ from mlflow import MlflowClient
 
 from raylab.search.ledger import ENDED, FILE, Study, read_events
 
-DATA = ("--dataset", "atlas", "--max-passages", "400")
-TINY = (*DATA, "--lanes", "2", "--policies", "uniform,salient", "--set", "finetune_steps=20")
-
-
-def _command(storage: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "raylab.search", *more, "--storage", str(storage), "--json"]
-
-
-def _started(storage: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(_command(storage, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def _wait_until(process: subprocess.Popen[str], ledger: Path, condition: Any, limit_s: float = 240) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < limit_s:
-        assert process.poll() is None, f"the search ended by itself:\n{process.communicate()[0]}"
-        if ledger.exists() and condition([e["event"] for e in read_events(ledger)]):
-            return
-        time.sleep(0.2)
-    pytest.fail("the search did not get as far as it should")
-
-
-def _outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output
-    outcome: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return outcome
-
-
-def test_killed_then_out_of_room_and_resumed(tmp_path: Path) -> None:
-    ledger = tmp_path / "study" / FILE
-    new = ("masking", *TINY, "--trials", "4", "--seeds", "2", "--set", "budget_tokens=30000", "--name", "study")
-    for arguments, ends, stop in ((new, 1, _kill), (("--resume", "study"), 3, _fill_up)):
-        process = _started(tmp_path, *arguments)
-        _wait_until(process, ledger, lambda events, ends=ends: events.count("end") >= ends and events[-1] != "end")
-        stop(process, ledger)
-    finished = {key for key, run in Study.read(ledger.parent).runs.items() if run.state in ENDED}
-    outcome = _outcome(_started(tmp_path, "--resume", "study"))
-
-    events = read_events(ledger)
-    ended = [e["key"] for e in events if e["event"] == "end"]
-    assert len(ended) == len(set(ended)), "a run ended twice"
-    last_resumed = max(i for i, e in enumerate(events) if e["event"] == "resumed")
-    assert not {e["key"] for e in events[last_resumed:] if e["event"] == "start"} & finished, "a finished run ran again"
-    assert sum(outcome["trials"].values()) == 4
-    assert outcome["verdict"]["decision"] in ("better", "worse", "no_reliable_difference")
-    _check_mlflow(outcome, Study.read(ledger.parent))
-
-
-def _kill(process: subprocess.Popen[str], ledger: Path) -> None:
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def _fill_up(process: subprocess.Popen[str], ledger: Path) -> None:
-    """The ledger can grow by a line or two, as on a disk that is almost full; the search says so in one line and ends."""
-    if not hasattr(psutil.Process, "rlimit"):  # only Linux limits another process
-        return _kill(process, ledger)
-    size = (ledger.stat().st_size + 300, resource.RLIM_INFINITY)
-    psutil.Process(process.pid).rlimit(resource.RLIMIT_FSIZE, size)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, output
-    assert "Traceback" not in output
-    (line,) = (line for line in output.splitlines() if line.startswith("raylab: "))
-    assert f"{ledger} cannot be written: " in line and "search --resume study" in line
-    assert ledger.read_bytes().endswith(b"\n"), "the line that it could not finish is gone"
-    return None
-
-
-def _check_mlflow(outcome: dict[str, Any], study: Study) -> None:
-    """Every run exactly once, in its true state, and none left running."""
-    rows = _rows(outcome)
-    keys = [row.data.tags["raylab.key"] for row in rows if "raylab.key" in row.data.tags]
-    assert sorted(keys) == sorted(study.runs)
-    assert {row.info.status for row in rows} == {"FINISHED"}
-
-
-def _rows(outcome: dict[str, Any]) -> list[Any]:
-    client = MlflowClient(outcome["tracking_uri"])
-    experiment = client.get_run(outcome["run_id"]).info.experiment_id
-    return list(client.search_runs([experiment], max_results=1000))
-
-
-def test_interrupted(tmp_path: Path) -> None:
-    process = _started(tmp_path, "masking", *TINY, "--trials", "30", "--set", "budget_tokens=30000", "--name", "study")
-    _wait_until(process, tmp_path / "study" / FILE, lambda events: "rung" in events)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "--resume study" in output
-    assert json.loads(output.splitlines()[-1])["verdict"]["decision"] == "not_run"
-    assert (tmp_path / "study" / "report.html").exists()
-
-
+TRIALS = 5
+SEARCH = (
+    "masking", "--name", "study", "--dataset", "atlas", "--max-passages", "400", "--policies", "broken,uniform,salient",
+    "--set", "finetune_steps=10", "--set", "budget_tokens=20000", "--trials", str(TRIALS), "--seeds", "2", "--scheduler", "asha",
+)  # fmt: skip
+GO_ON = ("--resume", "study")
 BROKEN = """
 from dataclasses import dataclass
 
@@ -121,21 +35,150 @@ class Broken(Policy):
     def draw(self, passages, rng, progress):
         raise ArithmeticError("this policy cannot count")
 """
+GIVE_UP_S = 400.0  # far more than it takes: a failure says what did not happen
 
 
-def test_a_run_that_raises_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
-    policies = tmp_path / "mine" / "masking" / "policies"
+@dataclass(kw_only=True, slots=True)
+class Stopped:
+    """A command that was stopped on its way: how it ended, what it printed, which runs had ended by then."""
+
+    returncode: int
+    output: str
+    ended: set[str]
+
+
+@dataclass(kw_only=True, slots=True)
+class Story:
+    """A study that was stopped three times: how each command ended, by what stopped it, and what the last one told."""
+
+    folder: Path
+    stops: dict[str, Stopped] = field(default_factory=dict)
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / FILE
+
+    @property
+    def study(self) -> Study:
+        return Study.read(self.folder)
+
+    def rows(self) -> list[Any]:
+        """What MLflow holds."""
+        client = MlflowClient(self.outcome["tracking_uri"])
+        experiment = client.get_run(self.outcome["run_id"]).info.experiment_id
+        return list(client.search_runs([experiment], max_results=1000))
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A start of Ray takes many seconds, so that all tests look at the same four commands."""
+    storage = tmp_path_factory.mktemp("survives")
+    policies = storage / "mine" / "masking" / "policies"
     policies.mkdir(parents=True)
     (policies / "broken.py").write_text(BROKEN)
-    tiny = (*TINY, "--set", "budget_tokens=6000", "--trials", "2", "--seeds", "2", "--name", "study")
-    process = _started(tmp_path, "masking", *tiny, "--policies", "broken,uniform", "--plugins", str(tmp_path / "mine"))
-    outcome = _outcome(process)
+    told = Story(folder=storage / "study")
+    for name, (arguments, ends, stop) in STOPS.items():
+        with _started(storage, *arguments) as process:
+            _wait_until(process, told.ledger, ends)
+            stop(process, told.ledger)
+            output, _ = process.communicate(timeout=GIVE_UP_S)
+        ended = {key for key, run in told.study.runs.items() if run.state in ENDED}
+        told.stops[name] = Stopped(returncode=process.returncode, output=output, ended=ended)
+    with _started(storage, *GO_ON) as process:
+        output, _ = process.communicate(timeout=GIVE_UP_S)
+    assert process.returncode == 0, output
+    told.outcome = json.loads(output.splitlines()[-1])
+    return told
 
-    study = Study.read(tmp_path / "study")
-    broken = next(run for run in study.runs.values() if run.values.get("policy") == "broken")
-    assert outcome["trials"] == {"finished": 1, "pruned": 0, "failed": 1, "diverged": 0, "cached": 0}
-    assert broken.state == "failed"
+
+@contextlib.contextmanager
+def _started(storage: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    where = ("--storage", str(storage), "--plugins", str(storage / "mine"), "--lanes", "1", "--json")
+    command = [sys.executable, "-m", "raylab.search", *more, *where]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def _wait_until(process: subprocess.Popen[str], ledger: Path, ends: int) -> None:
+    """Until so many runs ended, and another one trains."""
+    began = time.monotonic()
+    while time.monotonic() - began < GIVE_UP_S:
+        assert process.poll() is None, f"the search ended by itself:\n{process.communicate()[0]}"
+        events = [event["event"] for event in read_events(ledger)] if ledger.exists() else []
+        if events.count("end") >= ends and events[-1] == "curve":
+            return
+        time.sleep(0.1)
+    pytest.fail("the search did not get as far as it should")
+
+
+def _kill(process: subprocess.Popen[str], ledger: Path) -> None:
+    process.kill()
+
+
+def _interrupt(process: subprocess.Popen[str], ledger: Path) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+def _fill_up(process: subprocess.Popen[str], ledger: Path) -> None:
+    """The ledger can grow by a line or two, as on a disk that is almost full."""
+    size = (ledger.stat().st_size + 300, resource.RLIM_INFINITY)
+    psutil.Process(process.pid).rlimit(resource.RLIMIT_FSIZE, size)
+
+
+Stop = Callable[[subprocess.Popen[str], Path], None]
+STOPS: dict[str, tuple[tuple[str, ...], int, Stop]] = {"killed": (SEARCH, 1, _kill), "interrupted": (GO_ON, 2, _interrupt)}
+if hasattr(psutil.Process, "rlimit"):  # only Linux limits another process
+    STOPS["full disk"] = (GO_ON, 3, _fill_up)
+
+
+def test_nothing_is_lost_and_nothing_runs_twice(story: Story) -> None:
+    events = read_events(story.ledger)
+    ended = [event["key"] for event in events if event["event"] == "end"]
+    assert len(ended) == len(set(ended)) == len(story.study.runs), "a run ended twice, or never"
+    resumed = [number for number, event in enumerate(events) if event["event"] == "resumed"]
+    assert len(resumed) == len(STOPS)
+    for begun, stop in zip(resumed, story.stops.values(), strict=True):
+        assert stop.ended
+        assert not {event["key"] for event in events[begun:] if event["event"] == "start"} & stop.ended, "an ended run ran again"
+    assert sum(story.outcome["trials"].values()) == TRIALS
+    assert story.outcome["verdict"]["decision"] in ("better", "worse", "no_reliable_difference")
+
+
+def test_mlflow_shows_every_run_once_in_its_true_state(story: Story) -> None:
+    rows, study = story.rows(), story.study
+    assert sorted(row.data.tags["raylab.key"] for row in rows if "raylab.key" in row.data.tags) == sorted(study.runs)
+    for row in rows:
+        run = study.runs.get(row.data.tags.get("raylab.key", ""))
+        assert row.info.status == ("FAILED" if run is not None and run.state == "failed" else "FINISHED")
+
+
+def test_an_interrupted_search_says_how_to_go_on(story: Story) -> None:
+    stop = story.stops["interrupted"]
+    assert stop.returncode == 130, stop.output
+    assert "--resume study" in stop.output
+    assert json.loads(stop.output.splitlines()[-1])["verdict"]["decision"] == "not_run"
+    assert (story.folder / "report.html").exists()
+
+
+@pytest.mark.skipif("full disk" not in STOPS, reason="only Linux limits another process")
+def test_a_full_disk_is_told_in_one_line(story: Story) -> None:
+    stop = story.stops["full disk"]
+    assert stop.returncode == 1, stop.output
+    assert "Traceback" not in stop.output
+    (line,) = (line for line in stop.output.splitlines() if line.startswith("raylab: "))
+    assert f"{story.ledger} cannot be written: " in line and "search --resume study" in line
+
+
+def test_a_killed_search_told_nothing_more(story: Story) -> None:
+    assert story.stops["killed"].returncode == -signal.SIGKILL
+
+
+def test_a_recipe_that_raises_is_recorded_and_the_search_goes_on(story: Story) -> None:
+    broken = next(run for run in story.study.runs.values() if run.values.get("policy") == "broken")
+    assert broken.state == "failed" and not broken.losses
     assert "this policy cannot count" in (broken.error or "")
-    assert outcome["verdict"]["decision"] == "not_run"  # the winner is the baseline itself
-    row = next(r for r in _rows(outcome) if r.data.tags.get("raylab.key") == broken.key)
-    assert row.info.status == "FAILED"
+    assert story.outcome["trials"]["failed"] >= 1
