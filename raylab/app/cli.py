@@ -21,6 +21,7 @@ from raylab.redaction import without_secrets
 
 COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test holds it equal to their HELP
     "search": "search a space on a dataset, end with a verdict, a report and the winning model",
+    "continue": "continue a study: more trials, another space, failures tried again",
     "submit": "run a search on a cluster, without this machine, and follow it",
     "run": "run one recipe with one seed, without a search",
     "export": "write a study's winner as a Hugging Face model folder",

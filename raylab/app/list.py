@@ -41,6 +41,7 @@ def overview(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "created": study.created,
+        "parent": (study.parent or {}).get("name"),
         "space": study.settings.get("space"),
         "dataset": study.data.get("name"),  # what was read, which need not be what was asked for
         "source": study.data.get("source"),
@@ -89,4 +90,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
     data = f"{row['dataset']} from {row['source']}"
     best = f"{told(row['best'])} {row['best']['metric'].replace('_', ' ')}" if row["best"] else "-"
     decision = (row["decision"] or "no verdict yet").replace("_", " ")
-    return [row["name"], when(row["created"]), str(row["space"]), data, counts(row["trials"]), best, decision]
+    name = f"{row['name']}, continues {row['parent']}" if row["parent"] else row["name"]
+    return [name, when(row["created"]), str(row["space"]), data, counts(row["trials"]), best, decision]

@@ -3,17 +3,18 @@
 import argparse
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from raylab.app.data_options import request_from
+from raylab.app.earlier import free_name, heritage, parent_of
 from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.joining import check_room as check_cluster
 from raylab.app.preparation import described, load_prepared, usable
-from raylab.app.search_options import DATA, DECIDING, check_same, resolve, settings_of, stored
+from raylab.app.search_options import DATA, DECIDING, check_same, continued, resolve, settings_of, stored
 from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import IDLE_AFTER_S, Placement
 from raylab.cluster.shipping import pack
@@ -27,18 +28,21 @@ from raylab.models.encoder_decoder import build
 from raylab.recipe import ModelSpec, encode
 from raylab.redaction import without_secrets
 from raylab.registry import add_plugins
+from raylab.search.compare import differences
 from raylab.search.ledger import Study
 from raylab.search.plan import check_room
 from raylab.search.space import Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
 
+COUNTED = ("name", "version", "questions", "corpus", "passages", "tokens", "vocabulary")  # by which data are told apart
 LOCATIONS = ("data_dir", "space_file")  # may have moved since a study began: their contents are what counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A study ready to run: what it does, on which data, where, and the store that tracks it. cluster: None for this machine."""
+    """A study ready to run: what it does, on which data, where, and the store that tracks it. cluster: None for this machine.
+    taken: the events of earlier studies that a new ledger begins with."""
 
     conduct: Conduct
     task: TaskData
@@ -47,6 +51,7 @@ class Opened:
     tracking_uri: str
     parameters: int
     resumed: bool
+    taken: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
 def open_study(args: argparse.Namespace) -> Opened:
@@ -55,22 +60,33 @@ def open_study(args: argparse.Namespace) -> Opened:
     for folder in args.plugins:
         add_plugins(folder)
         pack(folder)  # too much to send along is told here
-    started = _started(args)
-    options = _options(args, started, (cluster.gpus if cluster else gpus_here()) > 0)
+    started, parent = _started(args), parent_of(args)
+    options = _options(args, started, parent, (cluster.gpus if cluster else gpus_here()) > 0)
     space = load_space(options["space"], Path(options["space_file"]) if options["space_file"] else None)
     space.check_fixed(settings_of(options, "").setting)
+    inherited = heritage(args, parent, options, space) if parent else None
+    if inherited:
+        options["trials"] = args.more.total(inherited)
     placement = _cluster_placement(args, cluster) if cluster else _placement(args)
     storage, tracking_uri = _stores(args, new=started is None)
 
     task, data = _load(options, storage)
+    if known := started or parent:
+        _check_same_data(known, task, data)
     settings = settings_of(options, task.name)
-    study = started or _new_study(args.name, options, settings, space, task, data, _command(args.argv))
-    _check_same_data(study, data)
+    name = args.name or (free_name(parent.name, args.storage) if parent else None)
+    study = started or _new_study(name, options, settings, space, task, data, _command(args))
+    if inherited:
+        study.parent = inherited.plain()
+    taken = tuple(inherited.events()) if inherited else ()
+    for event, fields in taken:
+        study.apply({"event": event, "time": study.updated, **fields})
     parameters = _parameters(settings.setting.base, data)
     check_room(storage, parameters, placement.lanes)
     return Opened(
         conduct=Conduct(settings, space, data, study), task=task, placement=replace(placement, folder=storage / study.name),
         cluster=cluster, tracking_uri=tracking_uri, parameters=parameters, resumed=started is not None,
+        taken=taken,
     )  # fmt: skip
 
 
@@ -84,9 +100,12 @@ def _started(args: argparse.Namespace) -> Study | None:
         raise
 
 
-def _options(args: argparse.Namespace, started: Study | None, has_gpu: bool) -> dict[str, Any]:
-    """All options that decide results: those given and defaults, or those of the study that is resumed."""
+def _options(args: argparse.Namespace, started: Study | None, parent: Study | None, has_gpu: bool) -> dict[str, Any]:
+    """All options that decide results: those given and defaults, those of the study that is resumed, or those given and its
+    parent's."""
     given = {name: value for name in DECIDING if (value := getattr(args, name)) is not None}
+    if parent is not None:
+        return continued(stored(parent.settings), given, args.free)
     if started is None:
         return resolve(given, has_gpu)
     options = stored(started.settings)
@@ -161,18 +180,23 @@ def _new_study(
     )
 
 
-def _command(arguments: Sequence[str]) -> str:
+def _command(args: argparse.Namespace) -> str:
     """The command line, whichever way it was called: `raylab search` or `python -m raylab.search`."""
-    return shlex.join(["raylab", "search", *map(without_secrets, arguments)])
+    return shlex.join(["raylab", args.command, *map(without_secrets, args.argv)])
 
 
-def _check_same_data(study: Study, data: Prepared) -> None:
+def _check_same_data(study: Study, task: TaskData, data: Prepared) -> None:
+    """Raise UserError if these are not the data that the study ran on, with what changed of them."""
     known = study.data["fingerprint"]
-    if known != data.fingerprint:
-        raise UserError(
-            f"the data of {study.name} ({study.data['source']}) have changed since it was started: their fingerprint was "
-            f"{known}, now {data.fingerprint}. Bring the old ones back, or start a new study on these."
-        )
+    if known == data.fingerprint:
+        return
+    before, now = ({name: told.get(name) for name in COUNTED} for told in (study.data, described(task, data)))
+    told = "; ".join(f"{d.field.replace('.', ' ')} were {d.left}, now {d.right}" for d in differences(before, now))
+    raise UserError(
+        f"the data of {study.name} ({study.data['source']}) have changed since it was started: "
+        f"{told or 'as many questions and passages as before, but not the same text'}; their fingerprint was {known}, now "
+        f"{data.fingerprint}. Bring the old ones back, or start a new study on these."
+    )
 
 
 def _parameters(base: ModelSpec, data: Prepared) -> int:

@@ -24,32 +24,53 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("space", metavar="SPACE", nargs="?", help="what to search, e.g. masking")
     add_data_arguments(parser)
     what = parser.add_argument_group("study")
-    what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
     what.add_argument("--trials", type=int, metavar="N", help="recipes to try (default: 12)")
-    what.add_argument(
-        "--seeds", type=int, metavar="N", help="most fresh paired seeds of the verdict; a clear one takes 3 (default: 10)"
-    )
     what.add_argument("--seed", type=int, metavar="S", help="seed of the study (default: 0)")
     what.add_argument("--scale", metavar="SCALE", help="tiny, small or base (default: tiny, with a GPU small)")
     what.add_argument("--family", metavar="FAMILY", help="t5 or bart, for random weights (default: t5)")
     what.add_argument("--base", metavar="NAME_OR_PATH", help="a pretrained encoder-decoder instead of random weights")
     what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
-    what.add_argument("--policies", metavar="A,B", help="masking policies to search (default: all)")
-    what.add_argument("--metric", metavar="METRIC", help="what selects and decides (default: bits_per_answer)")
-    what.add_argument(
-        "--sampler",
-        metavar="NAME",
-        help="who proposes recipes: tpe learns from the trials so far, random draws each by itself, list draws the same ones "
-        "whatever happens, decided by --seed alone, to do the same work twice and compare (default: tpe)",
+    add_space_arguments(what)
+    how = parser.add_argument_group("how and where")
+    how.add_argument("--resume", metavar="NAME", help="go on with a study that stopped")
+    how.add_argument("--go-on", action="store_true", help="go on with the study of this --name if it has begun already")
+    add_place_arguments(how)
+    add_cost_arguments(parser)
+    parser.set_defaults(
+        command="search", dataset=None, source=None, answerable_only=None, splits=None, parent=None, retry_failed=False, free=[]
     )
-    what.add_argument("--scheduler", metavar="NAME", help="asha or none (default: asha from 24 trials up)")
+
+
+def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") -> None:
+    """What is searched, and how. defaults: whose they are, if not a search's own."""
+
+    def default(own: str) -> str:
+        return f"(default: {defaults or own})"
+
+    what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
+    what.add_argument("--policies", metavar="A,B", help=f"masking policies to search {default('all')}")
     what.add_argument(
         "--set",
         action="append",
         metavar="KEY=VALUE",
         help="fix budget_tokens, finetune_steps, batch_size or a choice of the space",
     )
-    how = parser.add_argument_group("how and where")
+    what.add_argument("--metric", metavar="METRIC", help=f"what selects and decides {default('bits_per_answer')}")
+    what.add_argument(
+        "--seeds", type=int, metavar="N",
+        help=f"most fresh paired seeds of the verdict; a clear one takes 3 {default('10')}",
+    )  # fmt: skip
+    what.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="who proposes recipes: tpe learns from the trials so far, random draws each by itself, list draws the same ones "
+        f"whatever happens, decided by --seed alone, to do the same work twice and compare {default('tpe')}",
+    )
+    what.add_argument("--scheduler", metavar="NAME", help=f"asha or none {default('asha from 24 trials up')}")
+
+
+def add_place_arguments(how: argparse._ActionsContainer) -> None:
+    """Where a study runs and lies, and how it tells."""
     how.add_argument(
         "--lanes",
         type=int,
@@ -81,18 +102,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--yes", action="store_true", help="begin on a cluster without asking")
     add_storage_argument(how)
     how.add_argument("--name", metavar="NAME", help="the study's name (default: space, dataset and time)")
-    how.add_argument("--resume", metavar="NAME", help="go on with a study that stopped")
-    how.add_argument("--go-on", action="store_true", help="go on with the study of this --name if it has begun already")
     how.add_argument(
         "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
     )
-    add_cost_arguments(parser)
     how.add_argument("--quiet", action="store_true", help="print the outcome alone")
     how.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
     how.add_argument(
         "--log-level", default="error", choices=LOG_LEVELS, metavar="LEVEL", help="of Ray's messages (default: error)"
     )
-    parser.set_defaults(dataset=None, source=None, answerable_only=None, splits=None)
 
 
 def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise UserError for options that do not go together, or can't be."""
-    if not (args.space or args.space_file or args.resume):
+    if not (args.space or args.space_file or args.resume or args.parent):
         raise UserError("no space to search. Name one, e.g. `raylab search masking --dataset triviaqa`.")
     if args.resume and args.name:
         raise UserError("--resume goes on under the study's own name; leave --name out.")

@@ -4,7 +4,7 @@ They stand in the ledger's first line in this plain form, so that a resumed stud
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,21 @@ def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The deciding options of a study from its ledger. One that came later than the ledger has the default it stands for."""
     return {name: settings.get(name, default) for name, default in {**DATA, **STUDY}.items()}
+
+
+def continued(before: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]) -> dict[str, Any]:
+    """The options of a study that continues another: those given, and its parent's for the others. What is fixed by `--set` is
+    added to what was fixed before, without what is free again."""
+    fixed, added = (dict(_pair(text) for text in options.get("set") or ()) for options in (before, given))
+    for name in free:
+        if name not in fixed:
+            raise unknown("choice for --free", name, fixed, "It frees what --set had fixed.")
+    pairs = {name: value for name, value in {**fixed, **added}.items() if name in added or name not in free}
+    options = {**before, **{name: _plain(value) for name, value in given.items()}}
+    options["set"] = [f"{name}={value}" for name, value in pairs.items()]
+    _check(options)
+    options["policies"] = _policies(options["policies"])
+    return options
 
 
 def check_same(stored: Mapping[str, Any], given: Mapping[str, Any], name: str) -> None:

@@ -97,7 +97,11 @@ def _ledger(opened: Opened, costs: Budget) -> Iterator[Ledger]:
     if opened.resumed:
         study.apply(ledger.append("resumed"))
     else:
-        ledger.append("study", name=study.name, settings=study.settings, data=study.data, environment=study.environment)
+        parent = {"parent": study.parent} if study.parent else {}
+        told = {"settings": study.settings, "data": study.data, "environment": study.environment, **parent}
+        ledger.append("study", name=study.name, **told)
+        for event, fields in opened.taken:
+            ledger.append(event, **fields)
     for event, fields in costs.events():
         study.apply(ledger.append(event, **fields))
     costs.close(opened.conduct)

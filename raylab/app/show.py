@@ -12,6 +12,7 @@ from raylab.search.compare import differences
 from raylab.search.flat import flatten
 from raylab.search.labels import run_label
 from raylab.search.ledger import Run, Study
+from raylab.search.lineage import lineage
 from raylab.search.measure import Measure, figures
 from raylab.search.predicted import capped, in_words, predicted
 from raylab.search.studies import find, find_run
@@ -50,10 +51,25 @@ def _find(storage: Storage, name: str) -> Study | Run:
 
 def _details(item: Study | Run) -> dict[str, Any]:
     if isinstance(item, Run):
-        kept = ("key", "role", "replicate", "trial", "state", "recipe", "metrics", "seconds", "error", "losses", "notices")
+        kept = (
+            "key",
+            "role",
+            "replicate",
+            "trial",
+            "state",
+            "origin",
+            "recipe",
+            "metrics",
+            "seconds",
+            "error",
+            "losses",
+            "notices",
+        )
         return {"label": run_label(item), **{name: getattr(item, name) for name in kept}}
     return {
         **overview(item),
+        "continues": item.parent,
+        "priors": item.priors,
         "settings": item.settings,
         "data": item.data,
         "environment": item.environment,
@@ -99,6 +115,8 @@ def _print_study(study: Study) -> None:
         out.print(line, markup=False)
     if costs := predicted(study):
         out.print(table("cost", ">predicted", ">actual", title="\npredicted and actual", rows=[list(in_words(r)) for r in costs]))
+    for line in lineage(study):
+        out.print(line, markup=False)
     _print_fields({"settings": study.settings, "data": study.data})
     out.print(
         table(

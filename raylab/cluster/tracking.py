@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from filelock import FileLock, Timeout
 from mlflow.exceptions import MlflowException
 
-from raylab.cluster.tracking_store import HTTP_TIMEOUT_S, StudyRows, client
+from raylab.cluster.tracking_store import HTTP_TIMEOUT_S, StudyRows, begun, client
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import UserError
 from raylab.search.follow import Follower
@@ -91,8 +91,7 @@ class Mirror:
         study, rows = self._follower.study, self._rows
         if study is None or self._ended:
             return 0
-        begun = sum(run.state != "waiting" for run in list(study.runs.values()))
-        return begun if rows is None else rows.unsent(study, over=self._closing.is_set())
+        return len(begun(study)) if rows is None else rows.unsent(study, over=self._closing.is_set())
 
     def _follow(self) -> None:
         wait_s, lock = self._poll_s, FileLock(self.folder / "tracking.lock")

@@ -11,7 +11,9 @@ from mlflow.entities import Dataset, DatasetInput, Metric
 from raylab.recipe import digest
 from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
+from raylab.search.lineage import continues
 from raylab.search.measure import Measure
+from raylab.search.predicted import own_total
 
 KEY, STUDY_ID, STATE = "raylab.key", "raylab.study_id", "raylab.state"
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
@@ -41,6 +43,7 @@ def study_tags(study: Study, state: str) -> dict[str, str]:
     tags = {
         "raylab.study": study.name, STUDY_ID: study_id(study), STATE: state, "raylab.role": "study",
         "raylab.decision": (study.verdict or {}).get("decision"), "mlflow.note.content": note.strip(), **_origin(study),
+        "raylab.parent_study": (study.parent or {}).get("name"), "raylab.continues": continues(study),
     }  # fmt: skip
     return _tags({**tags, **_prefixed("environment", study.environment)})
 
@@ -113,7 +116,7 @@ def best_so_far(study: Study, measure: Measure) -> list[Metric]:
 def study_metrics(study: Study) -> Iterator[Metric]:
     """The winner's `score` on fresh seeds with its interval, the verdict's figures, trials by state, and what it all cost."""
     verdict = study.verdict or {}
-    total = {name: sum(run.metrics.get(name, 0) for run in study.runs.values()) for name in ("tokens", "target_tokens", "flops")}
+    total = {name: own_total(study, name) for name in ("tokens", "target_tokens", "flops")}
     figures = {
         **_prefixed("verdict", {name: verdict.get(name) for name in ("difference", "low", "high", "seeds")}, "/"),
         **{name: verdict.get(name) for name in ("score", "score_low", "score_high", "n_seeds")},

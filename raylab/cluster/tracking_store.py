@@ -72,7 +72,7 @@ class StudyRows:
 
     def unsent(self, study: Study, over: bool) -> int:
         """How many runs MLflow does not yet show as the ledger tells them."""
-        return sum(not self._up_to_date(run, over) for run in _begun(study))
+        return sum(not self._up_to_date(run, over) for run in begun(study))
 
     def send(self, study: Study, over: bool) -> list[str]:
         """Bring the runs up to date; `over`: nobody works on the study any more, so none may stay running.
@@ -80,7 +80,7 @@ class StudyRows:
         Returns what MLflow refused, a line each; a refused run does not hold up the others.
         """
         refused = []
-        for run in _begun(study):
+        for run in begun(study):
             try:
                 self._send_run(run, study, over)
             except MlflowException as error:
@@ -235,8 +235,9 @@ class StudyRows:
         return row.tells(state) if state != "running" else row.points == len(run.curve) and row.rungs == len(run.rungs)
 
 
-def _begun(study: Study) -> list[Run]:
-    return [run for run in list(study.runs.values()) if run.state != "waiting"]  # a copy: another thread may ask
+def begun(study: Study) -> list[Run]:
+    """The runs that MLflow is to show: what a study took over stands there already, below the study that ran it."""
+    return [run for run in list(study.runs.values()) if run.state != "waiting" and not run.origin]  # another thread may ask
 
 
 def _state(run: Run | None, over: bool) -> str:

@@ -9,6 +9,7 @@ The verdict's runs are not taken over. Whoever continues has seen the last verdi
 the next one is therefore taken on seeds that no verdict of the lineage has used. Each errs in 5 % of the cases by itself.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -81,6 +82,31 @@ class Heritage:
             yield "cached", {"key": row["key"], "trial": row["trial"]}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trials:
+    """How many trials are asked for: so many in all, or so many more than there are."""
+
+    number: int
+    more: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Trials":
+        """ "32" or "+20". Raises UserError for anything else."""
+        if not re.fullmatch(r"\+?\d+", text):
+            raise UserError(f"--trials {text}: expected +20 for so many more trials, or 32 for so many in all.")
+        return cls(number=int(text), more=text.startswith("+"))
+
+    def total(self, heritage: Heritage) -> int:
+        """Of the new study. Raises UserError if it would have none of its own, unless they were asked for as +0."""
+        there = heritage.trials
+        total = there + self.number if self.more else self.number
+        if total < there or (total == there and not (self.more or heritage.due)):
+            raise UserError(
+                f"--trials {total}: {there} of {heritage.parent.name} are taken over already. Ask for more, e.g. --trials +20."
+            )
+        return total
+
+
 def inherit(earlier: Earlier, space: Space, setting: Setting, *, retry_failed: bool = False) -> Heritage:
     """What a study in `space` takes over of an earlier one on the same data. retry_failed: failures are due again.
 
@@ -108,12 +134,26 @@ def verdict_seeds(study: Study) -> int:
 
 
 def continues(study: Study) -> str:
-    """What a study took over, in words; empty if it stands at the beginning."""
+    """What a study took over, in words; empty if it continues none."""
     if study.parent is None:
         return ""
     trials, others = study.parent["trials"], study.parent["runs"] - study.parent["trials"]
     beside = f" and {others} run{'s' * (others != 1)} of selection" if others else ""
     return f"{study.parent['name']}: {trials} trial{'s' * (trials != 1)}{beside} taken over"
+
+
+def lineage(study: Study) -> list[str]:
+    """A sentence for each thing that a study has from earlier ones."""
+    told = [f"Continues {continues(study)}."] if study.parent else []
+    if sentence := (study.parent or {}).get("sentence"):
+        told.append(f"Its verdict was: {sentence} Each verdict errs in 5 % of the cases by itself.")
+    for prior in study.priors:
+        alike = "not known" if prior["similarity"] is None else f"{prior['similarity']:.2f}"
+        choices = len(prior["choices"])
+        told.append(
+            f"Tries first what {prior['study']} found best: {choices} choice{'s' * (choices != 1)}, similarity of data {alike}."
+        )
+    return told
 
 
 def _is_due(run: Run, retry_failed: bool) -> bool:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
+from raylab.search.lineage import lineage
 from raylab.search.measure import Measure
 from raylab.search.predicted import capped, in_words, own_total, predicted
 from raylab.search.report import table, words
@@ -68,7 +69,7 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
         "plotly": _plotly() if any(figures.values()) else "", "fewest_trials": FEWEST_TRIALS,
         "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
         "failures": [run for run in study.runs.values() if run.error],
-        "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study),
+        "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study), "lineage": lineage(study),
         "command": study.environment.get("command") or study.settings.get("command"), "winner": winner,
         "winner_recipe": _pretty(winner.recipe) if winner else "",
         "facts": {"Data": _facts(study.data), "Settings": _facts(study.settings), "Environment": _facts(study.environment)},

@@ -51,4 +51,5 @@ def _row(run: Run, measure: Measure, standing: Standing | None) -> dict[str, Any
         "state": run.state, "dev": measure.score(run), **figures(standing), "test": done.get(f"test_{measure.name}"),
         "exact_match": done.get("test_exact_match", done.get("dev_exact_match")), "f1": done.get("test_f1", done.get("dev_f1")),
         "tokens": run.metrics.get("tokens"), "seconds": run.seconds.get("total"), "key": run.key,
+        "origin": run.origin,
     }  # fmt: skip

@@ -1,0 +1,5 @@
+# ruff: noqa: N999
+from raylab.app.cli import run_module
+
+if __name__ == "__main__":
+    run_module("continue")
