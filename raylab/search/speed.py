@@ -116,6 +116,9 @@ def survey(
     are plugins, as a policy of the user's own may end or stop the process that draws from it.
     """
     counter = Counter(base, data)
+    if speed is UNKNOWN:  # nobody asks how long it takes
+        counter.known |= dict.fromkeys(recipes, NO_WORK)
+        return counter, speed
     if not plugins and device_of(gpus).type != "cuda":
         return counter, speed or measure(recipes, data, counter, gpus)
     asked = ([encode(recipe) for recipe in recipes], base, str(data.folder), gpus, tuple(plugins), speed)

@@ -17,7 +17,7 @@ from raylab.search import plan as planning
 from raylab.search.plan import Plan, check_room, disk_needed, plan
 from raylab.search.predicted import predicted
 from raylab.search.reading import Bounds, extremes, tokens
-from raylab.search.speed import Counter, Speed
+from raylab.search.speed import UNKNOWN, Counter, Speed
 from raylab.search.study import Request, conduct
 from raylab.seeds import Seeds
 from tests import tiny
@@ -182,6 +182,16 @@ def test_a_policy_that_ends_its_process_ends_no_search(data: Prepared, tmp_path:
     study.study.apply(ledger.append("plan", plan=cost.plain()))
     assert {row.unit for row in predicted(study.study)} == {"runs", "tokens"}
     assert cost.tokens.low > 0 and cost.known[1] > 0
+
+
+def test_where_no_speed_is_asked_for_no_policy_is_tried(data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a study that is gone on with: what it reads is known all the same."""
+    study, _ = conduct_in(tmp_path / "s", data, setting=READING)
+    known = plan(study, lanes=2, parameters=1, speed=SPEED)
+    monkeypatch.setattr(Counter, "_counted", lambda *_: pytest.fail("a stage was tried"))
+    unknown = plan(study, lanes=2, parameters=1, speed=UNKNOWN)
+    assert (unknown.tokens, unknown.share.tokens) == (known.tokens, known.share.tokens)
+    assert unknown.plain()["flops"] is None
 
 
 def test_disk_grows_with_model_and_lanes() -> None:
