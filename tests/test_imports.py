@@ -85,6 +85,12 @@ def test_the_core_imports_without_the_edges() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_benches_import_ray_only_to_measure() -> None:
+    names = [_dotted(path) for path in sorted((PACKAGE / "bench").glob("[!_]*.py"))]
+    script = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nsys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_the_overview_of_commands_imports_nothing_heavy() -> None:
     script = (
         "import sys; from raylab.app.cli import main; main([])\n"
