@@ -3,10 +3,12 @@
 import contextlib
 import os
 import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+import pytest
 import ray
 from ray.exceptions import ActorDiedError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
@@ -20,6 +22,8 @@ from raylab.search.study import Request
 from raylab.seeds import Seeds
 from tests import tiny
 
+HANGS_S = 3.0  # for what hangs for certain
+PATIENCE_S = 600.0  # for everything else: a busy machine is no fault
 BEGIN = """
 import os, pathlib, signal, time
 from dataclasses import dataclass
@@ -56,64 +60,94 @@ def test_the_reason_of_a_loss_is_what_ray_train_wraps() -> None:
     assert "\n" not in loss_reason(both)
 
 
-def test_a_recipe_that_kills_its_lane_fails_and_the_lane_lives(tmp_path: Path) -> None:
-    """And one that hangs is killed, and goes on from its checkpoint."""
-    plugins = _plugins(tmp_path / "mine", poison=POISON, hangs=HANGS.replace("ONCE", str(tmp_path / "hung")))
-    data = tiny.prepared(tmp_path)
-    study = Study(name=f"lanes-{os.getpid()}", settings={}, data={}, environment={}, created=time.time())
-    place = Placement(folder=tmp_path / "study", lanes=1, plugins=(plugins,), checkpoint_every_s=0.0, hang_after_s=15.0)
-    place.folder.mkdir()
-    requests = {name: _request(name) for name in ("poison", "hangs", "uniform")}
-    with contextlib.closing(Ledger(place.folder)) as ledger, LaneRunner(place, data.folder, study, ledger) as runner:
-        for request in requests.values():
-            runner.run([request])
+@dataclass(kw_only=True, slots=True)
+class Story:
+    """A study on one lane that went through every fault. stopped: pids of the workers whose start was made to hang. killed:
+    the queues that were killed."""
 
-    poison, hangs, fine = (study.runs[request.key] for request in requests.values())
+    study: Study
+    runner: LaneRunner
+    hung: Path
+    stopped: list[int] = field(default_factory=list)
+    killed: list[Any] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def interfere(self, study: Study, live: Live) -> None:
+        """Called a few times a second. What hangs is known here, so that only then is little patience right."""
+        now = live.get(0, {})
+        if now.get("state") == "starting" and not self.stopped:
+            self.stopped.extend(_stop_workers())
+        if now.get("key") == "slow" and now.get("position", 0) > 2 and not self.killed:
+            self.killed.append(self.runner.queue)
+            ray.kill(self.runner.queue)
+        start_hangs = any(psutil.pid_exists(pid) for pid in self.stopped)
+        run_hangs = self.hung.exists() and not study.runs["hangs"].losses
+        self.runner.placement = replace(
+            self.runner.placement,
+            start_within_s=HANGS_S if start_hangs else PATIENCE_S, hang_after_s=HANGS_S if run_hangs else PATIENCE_S,
+        )  # fmt: skip
+
+    def of(self, event: str, key: str) -> list[dict[str, Any]]:
+        return [e for e in self.events if e["event"] == event and e["key"] == key]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A start of Ray and of a lane takes many seconds, so that all tests look at the same lane."""
+    folder = tmp_path_factory.mktemp("lanes")
+    hung = folder / "hung"
+    plugins = _plugins(folder / "mine", slow=SLOW, poison=POISON, hangs=HANGS.replace("ONCE", str(hung)))
+    data = tiny.prepared(folder)
+    study = Study(name=f"lanes-{os.getpid()}", settings={}, data={}, environment={}, created=time.time())
+    place = Placement(
+        folder=folder / "study", lanes=1, plugins=(plugins,), checkpoint_every_s=0.0, start_within_s=PATIENCE_S,
+        hang_after_s=PATIENCE_S, idle_after_s=PATIENCE_S,
+    )  # fmt: skip
+    place.folder.mkdir()
+    with contextlib.closing(Ledger(place.folder)) as ledger:
+        runner = LaneRunner(place, data.folder, study, ledger, on_change=lambda *now: told.interfere(*now))
+        told = Story(study=study, runner=runner, hung=hung)
+        with runner:
+            runner.run([_request("slow"), _request("poison")])
+            runner.run([_request("hangs"), _request("uniform")])
+    told.events = read_events(ledger.path)
+    return told
+
+
+def test_a_start_that_hangs_is_given_up(story: Story) -> None:
+    assert story.stopped
+    assert not {e["pid"] for e in story.events if e["event"] == "worker"} & set(story.stopped), "what hung never came up"
+
+
+def test_a_queue_that_is_killed_is_replaced(story: Story) -> None:
+    """The run it knew goes on from its checkpoint."""
+    assert story.killed
+    assert story.study.runs["slow"].state == "finished"
+    (restored,) = story.of("restored", "slow")
+    assert restored["position"] > 0
+
+
+def test_a_recipe_that_kills_its_lane_fails_and_the_lane_lives(story: Story) -> None:
+    poison, fine = story.study.runs["poison"], story.study.runs["uniform"]
     assert poison.state == "failed"
     assert (poison.error or "").startswith("infrastructure: the lane was lost 3 times")
     assert [loss["attempt"] for loss in poison.losses] == list(range(1, ATTEMPTS + 1))
     assert fine.state == "finished" and not fine.losses
 
+
+def test_a_run_that_hangs_goes_on_from_its_checkpoint(story: Story) -> None:
+    hangs = story.study.runs["hangs"]
     assert hangs.state == "finished"
     (loss,) = hangs.losses
     assert loss["reason"].startswith("it hung: ")
-    (restored,) = [e for e in read_events(ledger.path) if e["event"] == "restored" and e["key"] == hangs.key]
+    (restored,) = story.of("restored", "hangs")
     assert restored["attempt"] == 2
     assert restored["position"] == 3, "no step but the one that hung is done again"
 
 
-def test_a_start_that_hangs_and_a_queue_that_is_killed(tmp_path: Path) -> None:
-    """Both are started anew, and nothing is lost or run twice."""
-    data = tiny.prepared(tmp_path)
-    study = Study(name=f"lanes-{os.getpid()}", settings={}, data={}, environment={}, created=time.time())
-    place = Placement(
-        folder=tmp_path / "study", lanes=1, plugins=(_plugins(tmp_path / "mine", slow=SLOW),), checkpoint_every_s=0.0,
-        start_within_s=15.0, idle_after_s=600.0,
-    )  # fmt: skip
-    place.folder.mkdir()
-    requests = [_request(name) for name in ("slow", "uniform")]
-    stopped: list[int] = []
-    killed: list[Any] = []
-
-    def interfere(study: Study, live: Live) -> None:
-        now = live.get(0, {})
-        if now.get("state") == "starting" and not stopped:
-            stopped.extend(_stop_workers())
-        if now.get("position", 0) > 2 and not killed:
-            killed.append(runner.queue)
-            ray.kill(runner.queue)
-
-    with contextlib.closing(Ledger(place.folder)) as ledger:
-        runner = LaneRunner(place, data.folder, study, ledger, on_change=interfere)
-        with runner:
-            runner.run(requests)
-    assert stopped and killed
-    events = read_events(ledger.path)
+def test_nothing_is_lost_or_run_twice(story: Story) -> None:
     for event in ("run", "end"):
-        assert sorted(e["key"] for e in events if e["event"] == event) == ["slow", "uniform"]
-    assert {run.state for run in study.runs.values()} == {"finished"}
-    assert not {e["pid"] for e in events if e["event"] == "worker"} & set(stopped), "what hung never came up"
-    assert [e["position"] for e in events if e["event"] == "restored"] != [0], "it went on from its checkpoint"
+        assert sorted(e["key"] for e in story.events if e["event"] == event) == ["hangs", "poison", "slow", "uniform"]
 
 
 def _plugins(folder: Path, **policies: str) -> str:

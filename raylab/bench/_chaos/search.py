@@ -39,7 +39,7 @@ class Search:
         what = ("--resume", self.name) if begun else ("--space-file", str(SPACE), "--name", self.name, *WHAT)
         trials = () if begun else ("--trials", str(self.trials))
         where = ("--storage", str(self.storage), "--plugins", str(_plugins(self.storage)))
-        cluster = ("--address", self.address) if self.address else ()
+        cluster = ("--address", self.address, "--yes") if self.address else ()
         command = [sys.executable, "-m", "raylab.search", *what, *trials, *HOW, *where, *cluster]
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.tracking_uri}
         with open(self.log, "ab") as log:
