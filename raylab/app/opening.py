@@ -3,14 +3,14 @@
 import argparse
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from raylab.app.data_options import request_from
-from raylab.app.earlier import free_name, heritage, parent_of
+from raylab.app.earlier import free_name, heritage, parent_of, priors
 from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.joining import check_room as check_cluster
 from raylab.app.preparation import described, load_prepared, usable
@@ -30,7 +30,9 @@ from raylab.redaction import without_secrets
 from raylab.registry import add_plugins
 from raylab.search.compare import differences
 from raylab.search.ledger import Study
+from raylab.search.lineage import Heritage
 from raylab.search.plan import check_room
+from raylab.search.prior import Prior
 from raylab.search.space import Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
@@ -76,18 +78,26 @@ def open_study(args: argparse.Namespace) -> Opened:
     settings = settings_of(options, task.name)
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
     study = started or _new_study(name, options, settings, space, task, data, _command(args))
-    if inherited:
-        study.parent = inherited.plain()
-    taken = tuple(inherited.events()) if inherited else ()
-    for event, fields in taken:
-        study.apply({"event": event, "time": study.updated, **fields})
+    conduct = Conduct(settings, space, data, study)
+    taken = () if started else tuple(_taken(conduct, inherited, priors(options["prior"], args.storage, conduct)))
     parameters = _parameters(settings.setting.base, data)
     check_room(storage, parameters, placement.lanes)
     return Opened(
-        conduct=Conduct(settings, space, data, study), task=task, placement=replace(placement, folder=storage / study.name),
+        conduct=conduct, task=task, placement=replace(placement, folder=storage / study.name),
         cluster=cluster, tracking_uri=tracking_uri, parameters=parameters, resumed=started is not None,
         taken=taken,
     )  # fmt: skip
+
+
+def _taken(conduct: Conduct, inherited: Heritage | None, found: Sequence[Prior]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a new study begins with, as events of its ledger; the study is brought up to them."""
+    study = conduct.study
+    if inherited:
+        study.parent = inherited.plain()
+    events = [*(inherited.events() if inherited else ()), *(("prior", prior.plain()) for prior in found)]
+    for event, fields in events:
+        study.apply({"event": event, "time": study.updated, **fields})
+        yield event, fields
 
 
 def _started(args: argparse.Namespace) -> Study | None:

@@ -55,6 +55,12 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
         metavar="KEY=VALUE",
         help="fix budget_tokens, finetune_steps, batch_size or a choice of the space",
     )
+    what.add_argument(
+        "--prior",
+        action="append",
+        metavar="STUDY",
+        help="try first what an earlier study found best, the more of it the more alike the data are; may be repeated",
+    )
     what.add_argument("--metric", metavar="METRIC", help=f"what selects and decides {default('bits_per_answer')}")
     what.add_argument(
         "--seeds", type=int, metavar="N",

@@ -26,7 +26,7 @@ DATA: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": "t5", "base": None,
     "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "tpe", "scheduler": None,
-    "set": [],
+    "set": [], "prior": [],
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
@@ -59,7 +59,7 @@ def continued(before: Mapping[str, Any], given: Mapping[str, Any], free: Sequenc
         if name not in fixed:
             raise unknown("choice for --free", name, fixed, "It frees what --set had fixed.")
     pairs = {name: value for name, value in {**fixed, **added}.items() if name in added or name not in free}
-    options = {**before, **{name: _plain(value) for name, value in given.items()}}
+    options = {**before, "prior": [], **{name: _plain(value) for name, value in given.items()}}
     options["set"] = [f"{name}={value}" for name, value in pairs.items()]
     _check(options)
     options["policies"] = _policies(options["policies"])

@@ -21,6 +21,7 @@ from raylab.masking.policy import Passages, Spans
 from raylab.recipe import digest, encode
 
 _SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*\s")
+TEXTS = "texts.txt"  # of all passages, end to end
 _ARRAYS = ("tokens", "starts", "char_starts", "char_ends", "maskable", "word_starts")
 _CHUNK = 4096  # texts a tokenizer call: bounds memory
 
@@ -129,7 +130,7 @@ class Corpus:
             np.save(folder / f"{name}.npy", array)
         characters = [len(t) for t in text.texts]
         np.save(folder / "text_starts.npy", np.concatenate([[0], np.cumsum(characters)]).astype(np.int64))
-        (folder / "texts.txt").write_text("".join(text.texts), encoding="utf-8")
+        (folder / TEXTS).write_text("".join(text.texts), encoding="utf-8")
 
     def __len__(self) -> int:
         return len(self.starts_P1) - 1
@@ -141,7 +142,7 @@ class Corpus:
 
     def texts(self) -> list[str]:
         """The passages as text, title included."""
-        whole = (self.folder / "texts.txt").read_text(encoding="utf-8")
+        whole = (self.folder / TEXTS).read_text(encoding="utf-8")
         bounds = np.load(self.folder / "text_starts.npy")
         return [whole[a:b] for a, b in pairwise(bounds)]
 
