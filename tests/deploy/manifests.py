@@ -45,5 +45,7 @@ def pod_templates() -> list[tuple[str, Document]]:
 
 def commands(text: str) -> list[list[str]]:
     """The raylab command lines in a text: `raylab ...` and `python -m raylab.COMMAND ...`, as arguments to `raylab`."""
-    pattern = r"(?:python -m raylab\.|(?:(?<=[\s'`])|^)raylab )((?:search|run|doctor|ui|show|report|list)\b[^\n'`]*)"
+    pattern = (
+        r"(?:python -m raylab\.|(?:(?<=[\s'`])|^)raylab )((?:search|submit|run|doctor|ui|show|report|list|export)\b[^\n'`]*)"
+    )
     return [shlex.split(found, comments=True) for found in re.findall(pattern, text, flags=re.MULTILINE)]

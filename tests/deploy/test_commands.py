@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from raylab.app.cli import COMMANDS, Parser
+from raylab.app.parcel import Parcel
 from raylab.errors import UserError
 from tests.deploy.manifests import DEPLOY, KUBERNETES, commands, documents
 
@@ -16,7 +17,9 @@ def parse(command: list[str]) -> None:
     module = importlib.import_module(f"raylab.app.{command[0]}")
     parser = Parser(prog=f"raylab {command[0]}")
     module.configure(parser)
-    parser.parse_args(command[1:])
+    args = parser.parse_args(command[1:])
+    if command[0] == "submit" and not args.follow:
+        Parcel.of(args.arguments)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
@@ -31,12 +34,13 @@ def test_the_search_is_one_command() -> None:
     (command,) = commands(job["spec"]["entrypoint"])
     parse(command)
     assert command[:2] == ["search", "masking"]
-    assert {"--address", "--storage", "--gpus-per-worker", "--lanes"} <= set(command)
+    assert {"--address", "--yes", "--storage", "--gpus-per-worker", "--lanes"} <= set(command)
 
 
 def test_a_typo_would_be_found() -> None:
-    with pytest.raises(UserError, match="Did you mean --lanes"):
-        parse(commands("raylab search masking --lane 4")[0])
+    for command in ("raylab search masking --lane 4", "raylab submit search masking --storage s3://b --lane 4"):
+        with pytest.raises(UserError, match="Did you mean --lanes"):
+            parse(commands(command)[0])
 
 
 def test_commands_are_found_where_they_stand() -> None:

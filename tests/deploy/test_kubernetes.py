@@ -1,18 +1,21 @@
 """The Kubernetes manifests: what one names, another must define; and nothing in them is open, unpinned or a default.
 
-With the folder of KubeRay's own definitions (ray.io_rayclusters.yaml, ray.io_rayjobs.yaml) in RAYLAB_KUBERAY_CRDS, every field is
-held to their schema as well.
+Every field is held to the schemas of Kubernetes and of KubeRay. `kuberay.json` keeps the fields of the latter; with a folder of
+its definitions (ray.io_rayclusters.yaml, ray.io_rayjobs.yaml) in RAYLAB_KUBERAY_CRDS, they are held to those.
 """
 
+import copy
 import importlib.metadata
 import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -22,7 +25,11 @@ from tests.deploy.manifests import KUBERNETES, Document, all_documents, document
 DOCUMENTS = all_documents()
 TEMPLATES = [pytest.param(template, id=name) for name, template in pod_templates()]
 TOKENS = re.compile(r"password|secret_access_key|token", re.IGNORECASE)
-GIVEN_SECRETS = {"mlflow-database", "mlflow-artifacts", "huggingface"}  # a person makes them; the README says how
+GIVEN_SECRETS = {"mlflow-database", "bucket", "huggingface"}  # a person makes them; the README says how
+
+KUBERNETES_VERSION = "1.33"
+# Maps whose keys are a person's own: a typo in them is no field that is unknown
+FREE = {"labels", "annotations", "matchLabels", "selector", "requests", "limits", "rayStartParams", "clusterSelector"}
 
 
 def of_kind(kind: str) -> list[Document]:
@@ -91,7 +98,7 @@ def test_ports_of_services_and_policies_are_those_of_pods() -> None:
 
 
 def test_what_a_service_is_called_by_exists() -> None:
-    called = set(re.findall(r"(?:http|postgresql)://(?:\w+@)?([\w-]+):(\d+)", _text()))
+    called = set(re.findall(r"(?:http|postgresql\+psycopg2)://(?:\w+@)?([\w-]+):(\d+)", _text()))
     offered = {(s["metadata"]["name"], str(port["port"])) for s in of_kind("Service") for port in s["spec"]["ports"]}
     assert called == offered == {("mlflow", "5000"), ("postgres", "5432")}
 
@@ -120,15 +127,15 @@ def test_config_maps_are_generated() -> None:
     assert all((KUBERNETES / env).is_file() for g in kustomization()["configMapGenerator"] for env in g["envs"])
 
 
-def test_the_search_goes_to_the_cluster_and_writes_on_its_volume() -> None:
+def test_the_search_goes_to_the_cluster_which_may_use_the_bucket() -> None:
     (job,), (cluster,) = of_kind("RayJob"), of_kind("RayCluster")
     assert job["spec"]["clusterSelector"] == {"ray.io/cluster": cluster["metadata"]["name"]}
     assert job["metadata"]["namespace"] == kustomization()["namespace"] == next(iter(names("Namespace")))
     groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
     for group in groups:
         (container,) = group["template"]["spec"]["containers"]
-        assert {"name": "results", "mountPath": "/results"} in container["volumeMounts"]
-    assert "--storage /results/" in job["spec"]["entrypoint"]
+        assert {"secretRef": {"name": "bucket"}} in container["envFrom"]
+    assert "--storage s3://REPLACE/" in job["spec"]["entrypoint"]
     lanes = int(re.findall(r"--lanes (\d+)", job["spec"]["entrypoint"])[0])
     assert lanes <= next(g["maxReplicas"] for g in groups[1:] if g["groupName"] == "gpu")
 
@@ -215,7 +222,7 @@ def test_kustomize_puts_it_together() -> None:
         "registry.example.com/raylab-mlflow:0.1.0",
     }
     generated = {d["metadata"]["name"] for d in built if d["kind"] == "ConfigMap"}
-    assert {inner["name"] for key, inner in walk(built) if key == "configMapRef"} == generated
+    assert {inner["name"] for key, inner in walk(built) if key in ("configMapRef", "configMapKeyRef")} == generated
     assert all(d["metadata"].get("namespace", "raylab") == "raylab" for d in built)
 
 
@@ -233,31 +240,52 @@ def test_the_fields_that_are_kept_are_kuberays() -> None:
     assert condense(Path(folder)) == json.loads(FIELDS.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d["apiVersion"] == "ray.io/v1"], ids=lambda d: d["kind"])
-def test_ray_objects_fit_kuberay(schemas: Schemas, document: Document) -> None:
-    assert schemas.mistakes(document) == []
+def mistakes(document: Document, schemas: Schemas) -> list[str]:
+    """What KubeRay, or Kubernetes itself, would not know or not take."""
+    if document["apiVersion"] == "ray.io/v1":
+        return [
+            *schemas.mistakes(document),
+            *_kubernetes({"apiVersion": "v1", "kind": "ConfigMap", "metadata": document.get("metadata", {})}),
+        ]
+    return _kubernetes(document)
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_pods_fit_kubernetes(schemas: Schemas, template: Document) -> None:
-    """The schema of a RayCluster holds that of any pod."""
-    assert schemas.pod_mistakes(template) == []
+def _kubernetes(document: Document) -> list[str]:
+    try:
+        kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [error.message]
+    except kubernetes_validate.SchemaNotFoundError as error:
+        return [str(error)]
+    return []
 
 
-@pytest.mark.parametrize("path", [("spec",), ("spec", "headGroupSpec"), ("spec", "autoscalerOptions")])
-def test_a_typo_does_not_fit(schemas: Schemas, path: tuple[str, ...]) -> None:
-    (cluster,) = documents(KUBERNETES / "ray-cluster.yaml")
-    part: Any = cluster
-    for key in path:
-        part = part[key]
-    part["idleTimeoutSecond"] = 1
-    (mistake,) = schemas.mistakes(cluster)
-    assert "idleTimeoutSecond" in mistake
+OBJECTS = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: f"{d['kind']}-{d['metadata']['name']}")
 
 
-def test_a_typo_in_a_pod_does_not_fit(schemas: Schemas) -> None:
-    (_, deployment) = documents(KUBERNETES / "mlflow.yaml")
-    template = deployment["spec"]["template"]
-    template["spec"]["containers"][0]["livenesProbe"] = {}
-    (mistake,) = schemas.pod_mistakes(template)
-    assert "livenesProbe" in mistake
+@OBJECTS
+def test_objects_fit_their_schemas(schemas: Schemas, document: Document) -> None:
+    assert mistakes(document, schemas) == []
+
+
+@OBJECTS
+def test_a_typo_in_any_field_does_not_fit(schemas: Schemas, document: Document) -> None:
+    """Every field of every object but those of maps whose names are free, one after another."""
+    for path in set(_fields(document)) - {("apiVersion",), ("kind",)}:  # those name the schema
+        broken = copy.deepcopy(document)
+        part: Any = broken
+        for key in path[:-1]:
+            part = part[key]
+        part[f"{path[-1]}x"] = part.pop(path[-1])
+        assert mistakes(broken, schemas), path
+
+
+def _fields(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every field, at any depth."""
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _fields(inner, (*path, index))
+    elif isinstance(value, dict) and not (path and path[-1] in FREE and not {"matchLabels"} & value.keys()):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from _fields(inner, (*path, key))

@@ -5,13 +5,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cfnlint.api
 import jsonschema
 import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.deploy.manifests import DEPLOY, documents
 
 FILES = (DEPLOY / "aws.yaml", DEPLOY / "gcp.yaml")
+ACCOUNT = DEPLOY / "aws-account.yaml"
 ROOT = DEPLOY.parent
 
 
@@ -92,3 +97,46 @@ def test_what_is_to_be_filled_in_is_no_account_of_somebody(path: Path) -> None:
 def test_constraints_hold_the_ray_that_is_tested() -> None:
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     assert f"ray=={importlib.metadata.version('ray')}\n" in constraints
+
+
+# --- what Ray passes on to the cloud unread ---------------------------------------------------------------------
+
+
+def _aws(config: dict[str, Any]) -> list[str]:
+    """What EC2 would not take of the nodes' configurations, by botocore's model of it."""
+    shape = ServiceModel(Loader().load_service_model("ec2", "service-2")).operation_model("RunInstances").input_shape
+    kinds = config["available_node_types"].values()
+    reports = [ParamValidator().validate({"MinCount": 1, "MaxCount": 1, **kind["node_config"]}, shape) for kind in kinds]
+    return [report.generate_report() for report in reports if report.has_errors()]
+
+
+def test_ec2_takes_the_nodes() -> None:
+    (config,) = documents(DEPLOY / "aws.yaml")
+    assert _aws(config) == []
+    config["available_node_types"]["gpu"]["node_config"]["InstanceMarketOptions"]["SpotOption"] = {}
+    (told,) = _aws(config)
+    assert "SpotOption" in told
+
+
+def test_the_provider_has_no_other_keys(config: dict[str, Any]) -> None:
+    assert config["provider"].keys() - {"project_id"} == {"type", "region", "availability_zone", "cache_stopped_nodes"}
+
+
+def _lint(text: str) -> list[str]:
+    """What CloudFormation would not take of a template."""
+    return [str(match) for match in cfnlint.api.lint(text, regions=["us-west-2"])]
+
+
+def test_the_account_s_template_is_taken_and_a_typo_is_not() -> None:
+    text = ACCOUNT.read_text(encoding="utf-8")
+    assert _lint(text) == []
+    for field in ("BlockPublicAcls", "GroupDescription", "AssumeRolePolicyDocument", "DeletionPolicy", "Value"):
+        assert field in text
+        assert _lint(text.replace(f"{field}:", f"{field}x:", 1)), field
+
+
+def test_the_nodes_have_the_roles_that_the_account_is_given() -> None:
+    (config,) = documents(DEPLOY / "aws.yaml")
+    profiles = {kind["node_config"]["IamInstanceProfile"]["Name"] for kind in config["available_node_types"].values()}
+    made = re.findall(r"InstanceProfileName: ([\w-]+)", ACCOUNT.read_text(encoding="utf-8"))
+    assert profiles == set(made) == {"raylab-head", "raylab-worker"}
