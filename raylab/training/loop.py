@@ -70,12 +70,11 @@ def train(
     model.train()
     for step in range(first, training.steps):
         clock = _Clock()
-        with parallel.together():
+        with parallel.adding_gradients(model):
             batch = training.batches(step)
             clock.lap("data")
             loss = fit.attempt(partial(_accumulate, model, batch, training, step, parallel), batch.micro_batch, batch.width)
             clock.lap("forward_backward")
-        parallel.sum_gradients(model)
         clock.lap("exchange")
         rate = training.optimization.set_rate(optimizer, step, training.steps)
         nn.utils.clip_grad_norm_(model.parameters(), training.optimization.clip)

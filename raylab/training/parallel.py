@@ -1,8 +1,10 @@
 """What training may know of being parallel: its rank, how many workers there are, and a few operations with them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -36,49 +38,75 @@ class Parallel:
             return cls(rank=dist.get_rank(), world=dist.get_world_size(), device=device, hosts=hosts)
         return cls(device=device)
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> AbstractContextManager[None]:
         """Around what each worker does alone: if one raises there, all do, and nobody waits for it in vain.
 
         Raises its own error on a worker that has one; elsewhere OutOfMemory if a worker ran out of memory, or a
         RuntimeError that names the worker and what it raised.
         """
-        if self.world == 1:
-            yield
-            return
+        return self._all_or_none(self._tell) if self.world > 1 else nullcontext()
+
+    def adding_gradients(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Around what each worker does alone to leave its part of a gradient in the model: after it, all have the sum. If one
+        raises there, all do, as in `together`.
+
+        Not by DistributedDataParallel, which adds gradients up inside the last backward pass: a worker that runs out of
+        memory there leaves the others waiting, and could not begin the step again with fewer rows.
+        """
+        return self._all_or_none(partial(self._add_gradients, model)) if self.world > 1 else nullcontext()
+
+    @contextmanager
+    def _all_or_none(self, tell: Callable[[bool], bool]) -> Iterator[None]:
+        """tell: tells the others whether this worker raised, and answers whether any did."""
         try:
             yield
         except Exception as error:  # whatever it is: the others hear of it before it goes on
-            self._tell(error)
+            tell(True)
+            self._explain(error)
             raise
-        self._tell(None)
+        if tell(False):
+            self._explain(None)
 
-    def _tell(self, mine: Exception | None) -> None:
-        """Tell the others of this worker's error. Raises for theirs if this worker has none."""
-        raised = torch.tensor([int(mine is not None)])
-        dist.all_reduce(raised, group=self.hosts)
-        if not raised:
-            return
+    def _tell(self, raised: bool) -> bool:
+        count = torch.tensor([int(raised)])
+        dist.all_reduce(count, group=self.hosts)
+        return bool(count)
+
+    def _add_gradients(self, model: nn.Module, raised: bool) -> bool:
+        """Add up the gradients of all workers, some megabytes at a time: one that a worker lacks is zero there, and one that
+        all lack stays away. Answers whether a worker raised; then, nothing is added up.
+
+        What a worker tells of itself goes ahead: on a CPU it is the head of the first message, for every message costs a
+        wait for the slowest worker. Beside a GPU it is a message between the hosts, for reading it must not wait for the GPU.
+        """
+        if raised:
+            model.zero_grad()  # memory, perhaps, for what is sent now
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        told = torch.tensor([raised, *(parameter.grad is not None for parameter in parameters)], dtype=torch.float32)
+        own = (p.new_zeros(()).expand_as(p) if p.grad is None else p.grad for p in parameters)
+        sums = self._sums(chain([told], own))
+        raised_by, *held_by = next(sums).tolist()
+        if not raised_by:
+            for parameter, workers, gradient in zip(parameters, held_by, sums, strict=True):
+                parameter.grad = gradient if workers else None
+        return bool(raised_by)
+
+    def _sums(self, tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """The sum over workers of each of the tensors, which are taken as the sums are."""
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            dist.all_reduce(flat, group=self.hosts if flat.device == CPU else None)
+            for part, tensor in zip(flat.split([tensor.numel() for tensor in bucket]), bucket, strict=True):
+                yield part.view_as(tensor)
+
+    def _explain(self, mine: Exception | None) -> None:
+        """Tell the others of this worker's error, if it has one. Raises for theirs if it has none."""
         told: list[tuple[bool, str] | None] = [None] * self.world
         short = None if mine is None else (isinstance(mine, OutOfMemory), f"{type(mine).__name__}: {mine}")
         dist.all_gather_object(told, short, group=self.hosts)
         if mine is None:
             rank, (memory, text) = next((rank, one) for rank, one in enumerate(told) if one is not None)
             raise (OutOfMemory if memory else RuntimeError)(f"worker {rank} of {self.world}: {text}")
-
-    def sum_gradients(self, model: nn.Module) -> None:
-        """Add up the gradients of all workers, some megabytes at a time.
-
-        Not by DistributedDataParallel, which adds them up inside the last backward pass: a worker that runs out of
-        memory there leaves the others waiting, and could not begin the step again with fewer rows.
-        """
-        if self.world > 1:
-            gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-            for bucket in _buckets(gradients):
-                flat = torch.cat([gradient.flatten() for gradient in bucket])
-                dist.all_reduce(flat)
-                parts = flat.split([gradient.numel() for gradient in bucket])
-                torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """The sum over workers."""
@@ -107,12 +135,13 @@ class Parallel:
         return slice(self.rank, count, self.world)
 
 
-def _buckets(tensors: list[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """The tensors in their order, in groups of one type and about BUCKET_BYTES."""
+def _buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """The tensors in their order, in groups of one type, one device and about BUCKET_BYTES."""
     bucket: list[torch.Tensor] = []
     size = 0
     for tensor in tensors:
-        if bucket and (size + tensor.nbytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
+        alike = bucket and (tensor.dtype, tensor.device) == (bucket[0].dtype, bucket[0].device)
+        if bucket and (size + tensor.nbytes > BUCKET_BYTES or not alike):
             yield bucket
             bucket, size = [], 0
         bucket.append(tensor)

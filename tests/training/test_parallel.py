@@ -41,9 +41,9 @@ def both(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     plain = {name: encode(recipe) for name, recipe in RECIPES.items()}
     begun = {"handed-over": plain["whole"]}
     torch.multiprocessing.spawn(worker, (WORLD, str(data.folder), str(together), plain, begun), nprocs=WORLD)
-    return {name: (one[name], [read(together / f"{name}-{rank}.json") for rank in range(WORLD)]) for name in RECIPES} | {
-        "handed-over": (one["whole"], [resumed_alone(RECIPES["whole"], data, together / "handed-over")])
-    }
+    told = {name: [read(together / f"{name}-{rank}.json") for rank in range(WORLD)] for name in (*RECIPES, "heads")}
+    alone_again = {"handed-over": (one["whole"], [resumed_alone(RECIPES["whole"], data, together / "handed-over")])}
+    return {name: (one.get(name, {}), two) for name, two in told.items()} | alone_again
 
 
 def resumed_alone(recipe: Recipe, data: Prepared, folder: Path) -> Told:
@@ -83,6 +83,11 @@ def test_what_two_began_one_finishes(both: dict[str, tuple[Told, list[Told]]]) -
 
 def test_every_worker_knows_the_same(both: dict[str, tuple[Told, list[Told]]]) -> None:
     assert all(first == second for _, (first, second) in (both[name] for name in RECIPES))
+
+
+def test_a_gradient_that_some_lack_is_theirs_that_have_it(both: dict[str, tuple[Told, list[Told]]]) -> None:
+    _, told = both["heads"]
+    assert told == [[[2.0, 2.0], [10.0, 10.0], [10.0, 10.0], None]] * WORLD
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
