@@ -12,7 +12,7 @@ from raylab.bench._chaos.recipes import POISON
 from raylab.search.ledger import FILE, read_events
 
 LANES = 2
-HANG_S = 20.0  # longer than a lane needs to import what its first run needs
+HANG_S = 60.0  # on a busy machine a lane may take so long to import what its first run needs: no fault, and no attempt to lose
 POLICIES = ("uniform", "span", "whole_word", POISON)
 WHAT = (
     "--dataset", "atlas", "--max-passages", "400", "--set", "budget_tokens=60000", "--set", "finetune_steps=20", "--seeds", "2",
