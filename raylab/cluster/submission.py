@@ -21,6 +21,7 @@ from raylab.errors import UserError
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 ANSWER_S = 5.0
 POLL_S = 2.0
+READY_S = 120.0  # a head that has just come up answers before it takes jobs
 _LOST = (requests.RequestException, ConnectionError, ClientError, OSError, asyncio.TimeoutError)
 # What the job is stopped by, so that a search ends as by Ctrl-C: it notes so, and writes its report
 _ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
@@ -49,10 +50,17 @@ class Jobs:
         """Run a command in a copy of `folder` on the cluster's head. Returns the job's id: the name, or NAME@2 and so on."""
         taken = self._ids(name)
         job = name if name not in taken else f"{name}@{1 + len(taken)}"
-        with _told(self.address):
-            self._client.submit_job(
-                entrypoint=command, submission_id=job, runtime_env={"working_dir": str(folder), "env_vars": _ENVIRONMENT}
-            )
+        environment = {"working_dir": str(folder), "env_vars": _ENVIRONMENT}
+        deadline = time.monotonic() + READY_S
+        while True:
+            try:
+                with _told(self.address):
+                    self._client.submit_job(entrypoint=command, submission_id=job, runtime_env=environment)
+                break
+            except UserError as error:
+                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_S)
         self._written.pop(job, None)  # a new head gives the same id again
         return job
 
