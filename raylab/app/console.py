@@ -34,7 +34,8 @@ class _Output(Console):
 
 def console() -> Console:
     """Standard output, as it is now: tests and pipes put another one in its place."""
-    return _Output(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    width = _LINE_WIDTH if "ipykernel" in sys.modules else _PIPE_WIDTH  # a notebook wraps what a pipe takes as it is
+    return _Output(highlight=False, force_jupyter=False, width=None if sys.stdout.isatty() else width)
 
 
 def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Table:

@@ -28,9 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """As of a search: exit 0 with a verdict, 1 if nothing finished, 130 if interrupted."""
+    check(args)
+    return search.run(args)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise UserError for what can't be; settle how many trials are asked for."""
     if args.more is None and not args.retry_failed:
         raise UserError(f"how many more trials? Give them, e.g. `raylab continue {args.parent} --trials +20`, or --retry-failed.")
     args.more = Trials.of(args.more or "+0")
     if args.address and args.address.startswith("ray://"):
         raise UserError("raylab continue does not go through ray://; run it on a machine of the cluster, with --address auto.")
-    return search.run(args)
+    search.check(args)

@@ -37,9 +37,7 @@ def show_plan(opened: Opened, caps: Caps, *, as_json: bool) -> int:
     """Say what the study would cost. A cap that is too low is told as it would be by the search."""
     out = console()
     introduce(opened, out)
-    cost = planned(opened, _together(opened, caps).price)
-    if not opened.resumed:
-        check_smallest(caps, cost.smallest, cost.devices)
+    cost = checked_plan(opened, caps)
     tell_plan(cost, opened, out)
     out.print(Text("Nothing was run."))
     if as_json:
@@ -47,9 +45,17 @@ def show_plan(opened: Opened, caps: Caps, *, as_json: bool) -> int:
     return 0
 
 
+def checked_plan(opened: Opened, caps: Caps) -> Plan:
+    """The cost of what is due. Raises UserError for a cap below the smallest useful search."""
+    cost = planned(opened, _together(opened, caps).price)
+    if not opened.resumed:
+        check_smallest(caps, cost.smallest, cost.devices)
+    return cost
+
+
 def tell_plan(cost: Plan, opened: Opened, out: Console) -> None:
     """Print it."""
-    out.print(facts(list(_told(cost, opened))))
+    out.print(facts(list(plan_in_words(cost, opened))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +105,8 @@ def _together(opened: Opened, given: Caps) -> Caps:
     return Caps(**{**known, **asked})
 
 
-def _told(cost: Plan, opened: Opened) -> Iterator[tuple[str, str]]:
+def plan_in_words(cost: Plan, opened: Opened) -> Iterator[tuple[str, str]]:
+    """Its figures, each with a name."""
     told: dict[str, Any] = cost.plain()
     for number, (name, part) in enumerate(told["parts"].items()):
         runs = between(part["runs"], lambda n: f"{n:,.0f}")

@@ -33,6 +33,7 @@ from raylab.search.upkeep import Upkeep, ended
 
 MASKED_PASSAGES = 6  # shown for every policy in the report
 CLOSE_TRACKING_S = 20.0
+INTERRUPTED = 130  # exit code
 
 
 def search(opened: Opened, begun: float, *, caps: Caps, quiet: bool, as_json: bool, ask: bool = False) -> int:
@@ -62,7 +63,7 @@ def _search(opened: Opened, costs: Budget, begun: float, out: Console, *, quiet:
             status = _run(opened, ledger, upkeep, quiet)
         except KeyboardInterrupt:
             ledger.append("interrupted")
-            status = 130
+            status = INTERRUPTED
         except (Halted, LaneLostError) as fault:
             raise Halted(f"{fault} The study keeps what it told so far. Once that is mended: {_resume(opened)}") from fault
         finally:
@@ -159,7 +160,7 @@ def _conclude(opened: Opened, status: int, page: str, out: Console) -> None:
     study = opened.conduct.study
     if status == 0:
         show_verdict(study, out)
-    elif status == 130:
+    elif status == INTERRUPTED:
         out.print(Text(f"\nInterrupted. Go on with: {_resume(opened)}"), soft_wrap=True)
     else:
         out.print(Text(f"\nNothing finished: {_commonest_reason(study)}."))

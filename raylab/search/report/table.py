@@ -28,9 +28,14 @@ def rows(study: Study) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["score"] is None, sign * (row["score"] or 0.0)))
 
 
+def with_values(study: Study) -> list[dict[str, Any]]:
+    """The rows with all that the space drew, under a name a choice."""
+    return [{**row, **dict(flatten(study.runs[row["key"]].values, "values"))} for row in rows(study)]
+
+
 def as_csv(study: Study) -> str:
-    """The rows with all that the space drew, in a column a choice."""
-    found = [{**row, **dict(flatten(study.runs[row["key"]].values, "values"))} for row in rows(study)]
+    """The rows with what was drawn, in a column a choice."""
+    found = with_values(study)
     columns = list(dict.fromkeys(column for row in found for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
