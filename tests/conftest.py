@@ -1,6 +1,7 @@
 """The environment of every test: offline, quiet, one thread; set before anything reads it. And a bucket of S3."""
 
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ BUCKETS = itertools.count(1)
 def s3_server() -> Iterator[str]:
     """The address of an S3 server of this process."""
     moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install -e '.[dev]'")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells every request
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
