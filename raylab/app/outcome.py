@@ -10,6 +10,7 @@ from rich.text import Text
 
 from raylab.app.console import facts, figure, launcher, table
 from raylab.app.opening import Opened
+from raylab.redaction import without_secrets
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
 from raylab.search.predicted import capped, in_words, predicted
@@ -95,7 +96,7 @@ def plain(opened: Opened, run_id: str | None, report: str, seconds: float) -> di
         "capped": study.capped,
         "predicted": [dataclasses.asdict(row) for row in predicted(study)],
         "report": report,
-        "tracking_uri": opened.tracking_uri,
+        "tracking_uri": without_secrets(opened.tracking_uri),
         "run_id": run_id,
         "seconds": round(seconds, 1),
     }

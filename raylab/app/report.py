@@ -47,4 +47,4 @@ def _replay(folder: Path, storage: Path) -> None:
     from raylab.cluster.tracking import default_uri, replay  # importing MLflow takes seconds
 
     flush = replay(folder, default_uri(storage), storage / "artifacts")
-    print(flush.line or f"MLflow at {flush.uri} holds all of it.")
+    print(flush.line or f"MLflow at {flush.place} holds all of it.")

@@ -10,6 +10,7 @@ from raylab.app.storage import add_storage_argument
 from raylab.cluster.tracking import check_tracking, default_uri, is_server, replay, table_address
 from raylab.cluster.tracking_server import Server, free_port
 from raylab.errors import UserError
+from raylab.redaction import without_secrets
 from raylab.search.studies import folders
 from raylab.storage import Storage
 
@@ -59,7 +60,7 @@ def _serve(uri: str, args: argparse.Namespace) -> int:
 
 def _show(url: str, uri: str, no_open: bool) -> int:
     table = table_address(url, uri)
-    print(f"MLflow: {url}\nThe newest study's runs by score: {table}", flush=True)
+    print(without_secrets(f"MLflow: {url}\nThe newest study's runs by score: {table}"), flush=True)
     if not no_open:
         webbrowser.open(table)
     return 0

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from raylab.cluster.tracking_store import HTTP_TIMEOUT_S, StudyRows, begun, client
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import UserError
+from raylab.redaction import without_secrets
 from raylab.search.follow import Follower
 from raylab.search.ledger import FILE
 
@@ -39,13 +40,18 @@ class Flush:
         return not self.unsent and not self.trouble
 
     @property
+    def place(self) -> str:
+        """MLflow's address, as it may be shown."""
+        return without_secrets(self.uri)
+
+    @property
     def line(self) -> str:
         """What a person should know, in one line; empty if all is well."""
         if self.complete:
             return ""
         runs = f"{self.unsent} run{'' if self.unsent == 1 else 's'}"
-        reason = f" ({self.trouble})" if self.trouble else ""
-        return f"MLflow at {self.uri} lacks {runs} or the report{reason}. Nothing is lost: `raylab report` sends the rest."
+        reason = f" ({without_secrets(self.trouble)})" if self.trouble else ""
+        return f"MLflow at {self.place} lacks {runs} or the report{reason}. Nothing is lost: `raylab report` sends the rest."
 
 
 class Mirror:
