@@ -35,7 +35,7 @@ class Broken(Policy):
     def draw(self, passages, rng, progress):
         raise ArithmeticError("this policy cannot count")
 """
-GIVE_UP_S = 400.0  # far more than it takes: a failure says what did not happen
+GIVE_UP_S = 1200.0  # far more than it takes: a failure says what did not happen
 
 
 @dataclass(kw_only=True, slots=True)

@@ -47,7 +47,7 @@ def page_of_ui(storage: Path) -> Iterator[str]:
         yield table
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", int(server.rsplit(":", 1)[1])), timeout=2):
         pass
 
@@ -61,7 +61,7 @@ def page() -> Iterator[Any]:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(300_000)
         yield opened
         browser.close()
 

@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from ray.cluster_utils import AutoscalingCluster
 
-START_S = 90.0
+START_S = 600.0
 
 
 class GrowingCluster(AutoscalingCluster):

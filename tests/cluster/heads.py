@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-START_S = 120.0
+START_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

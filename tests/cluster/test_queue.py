@@ -19,7 +19,7 @@ def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
     @wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*arguments, **named), timeout=30))
+        asyncio.run(asyncio.wait_for(test(*arguments, **named), timeout=300))
 
     return run
 

@@ -72,7 +72,7 @@ def by_role(uri: str, role: str) -> list[Any]:
     return [run for run in everything(uri) if run.data.tags["raylab.role"] == role]
 
 
-def until(true: Callable[[], Any], patience_s: float = 60.0) -> None:
+def until(true: Callable[[], Any], patience_s: float = 300.0) -> None:
     deadline = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < deadline, "it never came true"

@@ -78,7 +78,7 @@ def arrived(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         try:
             study = InventedStudy(folder, seed=number, began=1_700_000_000.0 + number)
             mirror = Mirror(folder, server, poll_s=0.05)
-            begin.wait(60)
+            begin.wait(300)
             mirror.start()
             list(study.explore(STATES))
             study.conclude(study.confirm(seeds=1))

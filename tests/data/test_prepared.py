@@ -81,7 +81,7 @@ def test_a_preparation_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: py
 
 def test_two_may_prepare_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have written all of it before either puts it in its place, and both find it missing."""
-    both_written, both_looked = threading.Barrier(2, timeout=60), threading.Barrier(2, timeout=60)
+    both_written, both_looked = threading.Barrier(2, timeout=300), threading.Barrier(2, timeout=300)
     write, rename = prepared._write, os.rename
 
     def write_then_wait(*arguments: object) -> None:
