@@ -31,7 +31,9 @@ from raylab.search.study import Conduct, Request
 from raylab.search.upkeep import Upkeep
 from raylab.storage import Storage
 
-POLL_S = 0.2
+# Every question takes a millisecond or more of the cores that the workers compute on. Lanes tell news twice a second.
+POLL_S = 0.5
+HANG_POLL_S = 5.0
 HANG_AFTER_S = 300.0  # a lane that tells nothing of its run for so long is taken to hang: loading a model can take minutes
 IDLE_AFTER_S = 60.0  # on a cluster: shorter than it takes to bring a machine up again, longer than from one trial to the next
 QUEUES = 3  # of one search; when the last of them is lost, something is wrong with the machine it stands on
@@ -101,6 +103,7 @@ class LaneRunner:
         self._asked: dict[str, dict[str, Any]] = {}  # of `run`: to be asked of another queue should this one be lost
         self._proposed: set[str] = set()  # keys of the trials of `explore`
         self._queues = 0
+        self._looked_for_hanging = time.monotonic()
         # A name of its own for every start: on a cluster that lives on, an earlier search may still hold its actors
         self.queue_name = f"{QUEUE}-{study.name}-{uuid.uuid4().hex[:8]}"
 
@@ -223,12 +226,17 @@ class LaneRunner:
                 self.upkeep.ended(event["key"])
         self.upkeep.check()
         self.on_change(self.study, live)
-        place = self.placement
-        for hanging in ray.get(self.queue.hanging.remote(place.hang_after_s, place.start_within_s), timeout=60):
-            ray.kill(hanging)
+        if time.monotonic() - self._looked_for_hanging >= HANG_POLL_S:
+            self._end_hanging()
         ended, _ = ray.wait(self.lanes.ended, num_returns=len(self.lanes.ended), timeout=0)
         if ended and not self._closing.is_set():
             _say_why(ended)
+
+    def _end_hanging(self) -> None:
+        place = self.placement
+        for hanging in ray.get(self.queue.hanging.remote(place.hang_after_s, place.start_within_s), timeout=60):
+            ray.kill(hanging)
+        self._looked_for_hanging = time.monotonic()
 
     def _recover(self, error: RayActorError) -> None:
         """The queue is lost: start another from the ledger, with new lanes. Whoever waited for the old one asks again."""
