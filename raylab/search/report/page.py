@@ -83,7 +83,7 @@ def _totals(study: Study) -> list[tuple[str, str]]:
         ("runs of the verdict", str(len(study.of_role("confirm", "baseline")))),
         ("corpus tokens read", words.count(own_total(study, "tokens"))),
         ("compute", f"{words.count(own_total(study, 'flops'))}FLOP"),
-        ("time", words.duration(study.updated - study.created)),
+        ("time", words.duration(study.worked_s)),
     ]
 
 
