@@ -35,6 +35,9 @@ class Registry:
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self.package = package
+        self._known: dict[
+            tuple[Path | str, ...], type
+        ] = {}  # by the plugin folders and the name: a sampler asks thousands of times
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted, without importing any of them."""
@@ -42,10 +45,13 @@ class Registry:
 
     def get(self, name: str) -> type:
         """The plugin class of that name. Raises UserError (with the nearest name) if there is none."""
-        files = self._files()
-        if name not in files:
-            raise unknown(self.kind, name, files)
-        return self._only_class(self._load(name, files[name]))
+        key = (*_plugin_folders, name)
+        if key not in self._known:
+            files = self._files()
+            if name not in files:
+                raise unknown(self.kind, name, files)
+            self._known[key] = self._only_class(self._load(name, files[name]))
+        return self._known[key]
 
     def _files(self) -> dict[str, Path]:
         relative = Path(*self.package.split(".")[1:])
@@ -59,7 +65,7 @@ class Registry:
         return found
 
     def _load(self, name: str, path: Path) -> ModuleType:
-        if path.is_relative_to(Path(__file__).parent):
+        if path.parent == Path(__file__).parent / Path(*self.package.split(".")[1:]):
             return importlib.import_module(f"{self.package}.{name}")
         return load_file(path, f"raylab_plugins.{'_'.join(self.package.split('.')[1:])}.{name}")
 

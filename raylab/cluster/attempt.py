@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from raylab.cluster.shipping import unpack
 from raylab.cluster.trial import NAMESPACE
+from raylab.search.ledger import OUT_OF_MEMORY
 
 TICK_S = 0.5
 END_FILE = "end.json"
@@ -181,7 +182,7 @@ class _Attempt:
         except _OutOfTime as error:
             end |= {"state": "stopped", "error": str(error)}
         except OutOfMemory as error:
-            end |= {"state": "failed", "error": f"out_of_memory: {error}"}
+            end |= {"state": "failed", "error": f"{OUT_OF_MEMORY}: {error}"}
         except Exception:  # whatever a recipe raises is its result; the search goes on
             end |= {"state": "failed", "error": traceback.format_exc()}
         used = execution.totals

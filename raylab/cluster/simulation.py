@@ -7,9 +7,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from raylab.cluster.sampler import sampler
 from raylab.cluster.scheduler import scheduler
-from raylab.cluster.trial import OBJECTIVE, PERCENT
+from raylab.cluster.trial import INFEASIBLE, OBJECTIVE, PERCENT
 from raylab.recipe import Recipe, decode
-from raylab.search.ledger import Run
+from raylab.search.ledger import Run, infeasible
 from raylab.search.study import Conduct, Request
 
 
@@ -34,7 +34,8 @@ class SampledTrials:
         """How it ended, as Tune would say."""
         value = self.conduct.objective(run.metrics) if run.state in ("finished", "pruned") else math.inf
         rungs = len(run.rungs) + (run.state == "finished")
-        result = {OBJECTIVE: value, "state": run.state, "training_iteration": max(1, rungs)}
+        cannot = infeasible(run.state, run.error)
+        result = {OBJECTIVE: value, "state": run.state, INFEASIBLE: cannot, "training_iteration": max(1, rungs)}
         self._sampler.on_trial_complete(self._ids[request.trial], result)
 
 

@@ -13,8 +13,10 @@ import ray
 from ray import tune
 from ray.exceptions import RayActorError
 
+from raylab.search.ledger import infeasible
+
 QUEUE, NAMESPACE = "queue", "raylab"
-OBJECTIVE, PERCENT = "objective", "percent"
+OBJECTIVE, PERCENT, INFEASIBLE = "objective", "percent", "infeasible"
 ANOTHER_QUEUE_S = 60.0  # to wait for a queue in the place of one that was lost
 
 
@@ -34,6 +36,7 @@ class Trial(tune.Trainable):
             OBJECTIVE: self._objective(event),
             PERCENT: 100 if done else round(100 * event["fraction"]),
             "state": event.get("state", "running"),
+            INFEASIBLE: done and infeasible(event["state"], event.get("error")),
             "done": done,
         }
 

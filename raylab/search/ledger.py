@@ -40,6 +40,7 @@ from raylab.errors import Halted, UserError
 
 State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "stopped"]
 ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed", "stopped")  # stopped: by a cap, until it is resumed
+OUT_OF_MEMORY = "out_of_memory"  # begins the error of a run that did not fit
 FILE = "ledger.jsonl"
 
 
@@ -201,6 +202,12 @@ def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
         run.state, run.ended, run.error = event["state"], event["time"], event.get("error")
         run.metrics.update(event.get("metrics", {}))
         run.scores, run.seconds = event.get("scores", {}), event.get("seconds", {})
+
+
+def infeasible(state: str, error: str | None) -> bool:
+    """Whether a run ended as its recipe always would here: it diverged, or does not fit. What failed otherwise, a lost
+    machine among it, says nothing of a recipe."""
+    return state == "diverged" or (state == "failed" and (error or "").startswith(OUT_OF_MEMORY))
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

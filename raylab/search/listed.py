@@ -4,11 +4,11 @@ The space's starts come first, then draws; each choice is drawn by its own name,
 fixed by `--set`, leaves the others as they were.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raylab.recipe import Recipe
+from raylab.search.scale import at
 from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.seeds import derive
 
@@ -36,9 +36,4 @@ class _Draw(Chooser):
         self._path = (seed, "list", recipe)
 
     def draw(self, name: str, domain: Domain) -> Any:
-        share = (derive(*self._path, name) >> 10) / 2**53  # in [0, 1), as many bits as a float holds
-        if domain.options:
-            return domain.options[int(share * len(domain.options))]
-        low, beyond = domain.low, domain.high + domain.integer  # a whole number is the floor of what is drawn
-        value = low * (beyond / low) ** share if domain.log else low + (beyond - low) * share
-        return math.floor(value) if domain.integer else min(value, domain.high)  # powers round
+        return at(domain, (derive(*self._path, name) >> 10) / 2**53)  # in [0, 1), as many bits as a float holds

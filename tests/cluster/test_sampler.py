@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from raylab.cluster.sampler import SAMPLERS, OptunaSampler, distribution, sampler
-from raylab.cluster.trial import OBJECTIVE
+from raylab.cluster.trial import INFEASIBLE, OBJECTIVE
 from raylab.data.prepared import Prepared
 from raylab.recipe import Recipe, decode
 from raylab.search.ledger import Ledger
@@ -49,14 +49,18 @@ def proposals(sampler: Searcher, count: int) -> list[dict[str, Any]]:
     return asked
 
 
-def record(conduct: Conduct, ledger: Ledger, request: dict[str, Any], state: str | None = "finished") -> None:
+def record(
+    conduct: Conduct, ledger: Ledger, request: dict[str, Any], state: str | None = "finished", error: str | None = None,
+    score: float | None = None,
+) -> None:  # fmt: skip
     """A proposed run in the ledger, ended in a state (None: still running)."""
     names = ("key", "role", "replicate", "trial", "recipe", "values", "label")
     events: list[tuple[str, dict[str, Any]]] = [("run", {name: request[name] for name in names})]
     events.append(("start", {"key": request["key"], "lane": 0, "attempt": 1}))
     if state is not None:
-        metrics = {"dev_bits_per_answer": bits(decode(Recipe, request["recipe"]))} if state in ("finished", "pruned") else {}
-        events.append(("end", {"key": request["key"], "state": state, "metrics": metrics}))
+        score = bits(decode(Recipe, request["recipe"])) if score is None else score
+        metrics = {"dev_bits_per_answer": score} if state in ("finished", "pruned") else {}
+        events.append(("end", {"key": request["key"], "state": state, "metrics": metrics, "error": error}))
     for event, fields in events:
         conduct.study.apply(ledger.append(event, **fields))
 
@@ -142,7 +146,8 @@ def test_starts_that_were_not_reached_are_still_tried(study: tuple[Conduct, Ledg
         ({OBJECTIVE: 29.0, "state": "running"}, TrialState.PRUNED, 29.0),  # the scheduler stopped it at its rung
         ({OBJECTIVE: 29.0, "state": "pruned"}, TrialState.PRUNED, 29.0),
         ({OBJECTIVE: math.inf, "state": "failed"}, TrialState.FAIL, None),
-        ({OBJECTIVE: math.inf, "state": "diverged"}, TrialState.FAIL, None),
+        ({OBJECTIVE: math.inf, "state": "diverged", INFEASIBLE: True}, TrialState.PRUNED, None),
+        ({OBJECTIVE: math.inf, "state": "failed", INFEASIBLE: True}, TrialState.PRUNED, None),  # out of memory
         ({OBJECTIVE: math.nan, "state": "finished"}, TrialState.FAIL, None),
         (None, TrialState.FAIL, None),  # the trial's actor died
     ],
@@ -170,12 +175,71 @@ def test_a_trial_that_passed_a_rung_is_told_by_its_end(study: tuple[Conduct, Led
 
 
 @pytest.mark.parametrize(
-    ("state", "known"), [("pruned", TrialState.PRUNED), ("failed", TrialState.FAIL), ("diverged", TrialState.FAIL)]
+    ("state", "error", "known"),
+    [
+        ("pruned", None, TrialState.PRUNED),
+        ("failed", "infrastructure: lost three times", TrialState.FAIL),
+        ("failed", "out_of_memory: not even one row fits", TrialState.PRUNED),
+        ("diverged", "the loss is nan", TrialState.PRUNED),
+    ],
 )
-def test_a_ledger_tells_the_same_states(state: str, known: TrialState, study: tuple[Conduct, Ledger]) -> None:
+def test_a_ledger_tells_the_same_states(state: str, error: str, known: TrialState, study: tuple[Conduct, Ledger]) -> None:
     conduct, ledger = study
-    record(conduct, ledger, proposals(sampler_of(conduct), 1)[0], state)
+    record(conduct, ledger, proposals(sampler_of(conduct), 1)[0], state, error)
     assert states(sampler_of(conduct))[0] == known
+
+
+FAST = 4e-3  # learning rates above cannot be trained
+
+
+def edge(request: dict[str, Any]) -> float:
+    """Better, the faster it learns: right up to where it fails."""
+    return 1.0 - request["values"]["learning_rate"]
+
+
+def beyond(asked: list[dict[str, Any]]) -> float:
+    return sum(request["values"]["learning_rate"] > FAST for request in asked) / len(asked)
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_what_cannot_run_is_avoided(name: str, rebuilt: bool, tmp_path: Path, data: Prepared) -> None:
+    """Half of the space diverges, just where the rest is best. What failed with its machine is not held against a recipe."""
+    later = {}
+    for infeasible in (True, False):
+        conduct, ledger = conduct_in(tmp_path / f"{infeasible}", data, sampler=name)
+        proposes, asked = sampler(conduct, lambda request: request, lambda: False), []
+        for i in range(40):
+            if rebuilt and i == 30:
+                proposes = sampler(conduct, lambda request: request, lambda: False)
+            request = proposes.suggest(f"t{i}")
+            asked.append(request)
+            if request["values"]["learning_rate"] > FAST:
+                result = {OBJECTIVE: math.inf, "state": "diverged" if infeasible else "failed", INFEASIBLE: infeasible}
+            else:
+                result = {OBJECTIVE: edge(request), "state": "finished"}
+            proposes.on_trial_complete(f"t{i}", {**result, "training_iteration": 1})
+            record(conduct, ledger, request, result["state"], score=edge(request))
+        later[infeasible] = beyond(asked[25:])
+    assert later[True] < 0.6 * later[False]
+
+
+def test_gp_finds_the_better_region(tmp_path: Path, data: Prepared) -> None:
+    asked = proposals(sampler(conduct_in(tmp_path / "s", data, sampler="gp")[0], lambda request: request, lambda: False), 40)
+    scores = [bits(decode(Recipe, request["recipe"])) for request in asked]
+    assert sum(scores[28:]) / 12 < sum(scores[:12]) / 12 - 1
+
+
+def test_gp_proposes_no_recipe_twice_and_goes_on_from_its_ledger(tmp_path: Path, data: Prepared) -> None:
+    conduct, ledger = conduct_in(tmp_path / "s", data, sampler="gp")
+    first = proposals(sampler(conduct, lambda request: request, lambda: False), 20)
+    for request in first[:-1]:
+        record(conduct, ledger, request)
+    record(conduct, ledger, first[-1], None)
+    again = proposals(sampler(conduct, lambda request: request, lambda: False), 3)
+    assert again[0] == first[-1]
+    assert len({request["key"] for request in [*first, *again]}) == 22
+    assert [request["trial"] for request in again] == [19, 20, 21]
 
 
 def test_an_unknown_trial_is_passed_over(study: tuple[Conduct, Ledger]) -> None:
