@@ -21,7 +21,7 @@ from raylab.errors import UserError
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 ANSWER_S = 5.0
 POLL_S = 2.0
-READY_S = 120.0  # a head that has just come up answers before it takes jobs
+READY_S = 60.0  # a head that has just come up answers before it takes jobs
 _LOST = (requests.RequestException, ConnectionError, ClientError, OSError, asyncio.TimeoutError)
 # What the job is stopped by, so that a search ends as by Ctrl-C: it notes so, and writes its report
 _ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
@@ -58,8 +58,13 @@ class Jobs:
                     self._client.submit_job(entrypoint=command, submission_id=job, runtime_env=environment)
                 break
             except UserError as error:
-                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                if "No available agent" not in str(error):
                     raise
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"the cluster at {self.address} takes no jobs: its head's agent did not come up within {READY_S:.0f} s. "
+                        "Another Ray on that machine may have its port (`ray start --dashboard-agent-listen-port`)."
+                    ) from error
             time.sleep(POLL_S)
         self._written.pop(job, None)  # a new head gives the same id again
         return job

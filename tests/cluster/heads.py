@@ -39,6 +39,7 @@ def head(
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={ports[0]}",
             f"--ray-client-server-port={ports[1]}", f"--dashboard-port={ports[2]}", "--dashboard-host=127.0.0.1",
+            "--dashboard-agent-listen-port=0",  # the usual one may be another Ray's, and without it no job is taken
             f"--include-dashboard={str(dashboard).lower()}", f"--num-cpus={cpus}", f"--temp-dir={folder}",
             "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0", *arguments,
         ]  # fmt: skip
