@@ -22,6 +22,8 @@ import ray
 import ray.train
 from ray.exceptions import ActorDiedError, RayError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2.api.exceptions import ControllerError, TrainingFailedError, WorkerGroupError
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
@@ -101,7 +103,7 @@ class _Keeper:
         """A worker group of its own for every start: what ended the last one may have been Ray Train's controller."""
         config, cuda = self.config, self.config.gpus_per_worker > 0
         resources = {"CPU": 1.0, **({"GPU": config.gpus_per_worker} if cuda else {})}
-        return TorchTrainer(
+        return _Trainer(
             lane_loop,
             train_loop_config={"lane": index, **asdict(config)},
             torch_config=TorchConfig(backend="nccl" if cuda else "gloo"),
@@ -118,6 +120,16 @@ class _Keeper:
                 callbacks=[Watch(config.queue, index)],
             ),
         )  # fmt: skip
+
+
+class _Trainer(TorchTrainer):
+    """Without two of the processes that Ray Train starts beside every group of workers: one would hand out Ray's data sets,
+    of which there are none, the other give back the room of a controller that was killed, which the keeper does. Each
+    of them wakes 80 times a second, on the cores that the workers compute on."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        needless = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
 
 
 def no_room(error: BaseException) -> bool:
