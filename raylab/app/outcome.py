@@ -1,5 +1,6 @@
 """What a search says at its end, to a person and to a script."""
 
+import contextlib
 import dataclasses
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from raylab.search.ledger import Study
 from raylab.search.measure import Measure
 from raylab.search.predicted import capped, in_words, predicted
 from raylab.search.studies import DEFAULT_STORAGE
+from raylab.search.upkeep import WINNER
 from raylab.storage import Storage
 
 _TOLD = (
@@ -64,11 +66,18 @@ def show_next(opened: Opened, out: Console, report: str) -> None:
     """The commands a person may want now."""
     name, where = opened.conduct.study.name, storage_option(storage_of(opened))
     lines = [("Report", report), ("MLflow", f"{launcher()} ui{where}")]
-    if (opened.placement.folder / "winner").is_dir():
+    if _has_model(opened.placement.place_of(opened.placement.folder / WINNER)):
         lines.append(("Export", f"{launcher()} export {name} --to my-model{where}"))
     out.print()
     for title, told in lines:
         out.print(Text(f"{title:<8}  {told}"), soft_wrap=True)  # paths and commands are for copying
+
+
+def _has_model(winner: Storage) -> bool:
+    """Here, or in the bucket, as far as that tells."""
+    with contextlib.suppress(OSError):
+        return winner.here.is_dir() or bool(winner.entries())
+    return False
 
 
 def storage_option(storage: Storage) -> str:
