@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -18,6 +19,8 @@ from raylab.app.cli import Parser, main
 from raylab.bench import chaos
 from raylab.bench._chaos import recipes
 from raylab.bench._chaos.faults import FULL_BYTES, KINDS, Harm, Target, _full, _talk, send, targets
+from raylab.bench._chaos.nodes import _tree
+from raylab.bench._chaos.nodes import end as end_all
 from raylab.bench._chaos.search import POLICIES, SPACE, Search, _plugins
 from raylab.bench.chaos import FEWEST, compare, kinds, met, steps_redone
 from raylab.recipe import ModelSpec, encode
@@ -167,6 +170,18 @@ def test_a_full_disk_is_one_process_and_passes(tmp_path: Path) -> None:
             pass
         assert process.communicate(b"\n")[1] == b""
     assert its.stat().st_size == 2 * FULL_BYTES
+
+
+def test_a_node_is_its_own_processes_alone(sleeper: subprocess.Popen[bytes]) -> None:
+    """This process started others, too, such as the tracking server that the search's rows are read from."""
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(0, flush=True); import time; time.sleep(600)'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as top:
+        assert top.stdout is not None and top.stdout.readline()
+        gone = SimpleNamespace(process=SimpleNamespace(pid=2**30))
+        tree = _tree(SimpleNamespace(all_processes={"raylet": [SimpleNamespace(process=top)], "log_monitor": [gone]}))
+        end_all(tree, patience_s=0.0)
+        assert len(tree) == 2
+    assert sleeper.poll() is None
 
 
 LISTENS = "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)"

@@ -26,7 +26,7 @@ class Nodes:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        left = [*self._orphans, *psutil.Process().children(recursive=True)]
+        left = [*self._orphans, *(process for node in self._cluster.list_all_nodes() for process in _tree(node))]
         self._cluster.shutdown()
         end(left)
 
@@ -60,6 +60,16 @@ def _loopback() -> None:
 
 
 _QUIET: dict[str, Any] = {"node_ip_address": HOST, "include_dashboard": False}
+
+
+def _tree(node: Any) -> list[psutil.Process]:
+    """A node's processes and all that they started: nobody else's, though this process started others, too."""
+    found: list[psutil.Process] = []
+    for info in (info for infos in node.all_processes.values() for info in infos):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(info.process.pid)
+            found += [top, *top.children(recursive=True)]
+    return found
 
 
 def _children(node: Any) -> list[psutil.Process]:
