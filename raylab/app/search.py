@@ -70,7 +70,8 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
         "--sampler",
         metavar="NAME",
         help="who proposes recipes: tpe and gp (a Gaussian process) learn from the trials so far, random draws each by itself, "
-        f"list draws the same ones whatever happens, decided by --seed alone, to do the same work twice and compare {default('tpe')}",
+        "list draws the same ones whatever happens, decided by --seed alone, to do the same work twice and compare "
+        f"{default('tpe')}",
     )
     what.add_argument("--scheduler", metavar="NAME", help=f"asha or none {default('asha from 24 trials up')}")
 
