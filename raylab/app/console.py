@@ -34,8 +34,9 @@ class _Output(Console):
 
 def console() -> Console:
     """Standard output, as it is now: tests and pipes put another one in its place."""
-    width = _LINE_WIDTH if "ipykernel" in sys.modules else _PIPE_WIDTH  # a notebook wraps what a pipe takes as it is
-    return _Output(highlight=False, force_jupyter=False, width=None if sys.stdout.isatty() else width)
+    if "ipykernel" in sys.modules:  # a notebook says it is a terminal, but cannot go up a line, and wraps long ones
+        return _Output(highlight=False, force_jupyter=False, force_terminal=False, width=_LINE_WIDTH)
+    return _Output(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def table(*columns: str, rows: list[list[str]], title: str | None = None) -> Table:

@@ -1,7 +1,11 @@
 """raylab from Python and notebooks: the same searches, with the same options and checks as the command line's."""
 
 import argparse
+import contextlib
 import importlib
+import logging
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,7 +65,8 @@ class Study:
 
         begun, opened = time.monotonic(), self._opened()
         name = opened.conduct.study.name
-        status = search(opened, begun, caps=caps_of(self._args), quiet=self._args.quiet, as_json=False)
+        with _signals_kept():
+            status = search(opened, begun, caps=caps_of(self._args), quiet=self._args.quiet, as_json=False)
         for option in ("name", "parent", *DECIDING):  # the ledger knows them now
             setattr(self._args, option, None)
         self._args.resume = name
@@ -70,6 +75,7 @@ class Study:
         return Result(name=name, folder=opened.placement.folder, study=Told.read(opened.placement.folder))
 
     def _opened(self) -> "Opened":
+        logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)  # it advises to install what is not used
         from raylab.app.opening import open_study  # torch and Ray
 
         return open_study(self._args)
@@ -160,6 +166,20 @@ def load(name: str, storage: str | Path | Storage = DEFAULT_STORAGE) -> Result:
     place = storage if isinstance(storage, Storage) else Storage.of(storage)
     folder = find(place, name)
     return Result(name=name, folder=folder, study=Told.read(folder))
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray leaves handlers of its own, which would end the notebook's process otherwise than it expects."""
+    if threading.current_thread() is not threading.main_thread():  # it sets none there, and nor could this
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parsed(command: Any, names: list[str | None], options: Mapping[str, Any]) -> argparse.Namespace:

@@ -1,14 +1,17 @@
 """raylab from Python: the options and checks of the command line, and results as Python has them."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import raylab
 from raylab.app import notebook
+from raylab.app.console import console
 from raylab.app.notebook import Result, Study
 from tests.invented_study import InventedStudy, whole_study
 
@@ -125,3 +128,18 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     result = raylab.load("s", storage=tmp_path)
     assert result.verdict is None and result.winner is None and len(result.table()) == 0
     assert "No verdict yet." in result._repr_html_()
+
+
+def test_signals_are_left_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with notebook._signals_kept():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_notebook_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output says that it is a terminal."""
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    out = console()
+    assert not out.is_terminal and not out.is_jupyter and out.width == 120
