@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # not needed until a table is asked for
     from raylab.app.opening import Opened
     from raylab.search.plan import Plan
 
-_OF_THE_COMMAND = ("help", "resume", "go_on", "plan", "json", "yes")  # options that mean nothing here
+_OF_THE_COMMAND = ("-h", "--resume", "--go-on", "--plan", "--json", "--yes")  # options that mean nothing here
 
 
 class Study:
@@ -39,6 +39,7 @@ class Study:
     def __init__(self, space: str | None = None, /, *, continues: str | None = None, **options: Any) -> None:
         if space is not None and continues is not None:
             raise UserError(f"Study({space!r}, continues={continues!r}): a study that continues another has its space.")
+        logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)  # once Ray is imported it advises what is not used
         self._command = importlib.import_module(f"raylab.app.{'continue' if continues else 'search'}")
         self._args = _parsed(self._command, [continues or space], options)
         self._command.check(self._args)
@@ -75,7 +76,6 @@ class Study:
         return Result(name=name, folder=opened.placement.folder, study=Told.read(opened.placement.folder))
 
     def _opened(self) -> "Opened":
-        logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)  # it advises to install what is not used
         from raylab.app.opening import open_study  # torch and Ray
 
         return open_study(self._args)
@@ -186,12 +186,8 @@ def _parsed(command: Any, names: list[str | None], options: Mapping[str, Any]) -
     """The options as the command's own parser takes them."""
     parser = Parser(prog="raylab.Study")
     command.configure(parser)
-    actions = {
-        action.option_strings[0].removeprefix("--").replace("-", "_"): action
-        for action in parser._actions
-        if action.option_strings
-    }
-    known = {name: action for name, action in actions.items() if name not in ("-h", *_OF_THE_COMMAND)}
+    long = {action.option_strings[0]: action for action in parser._actions if action.option_strings}
+    known = {name.removeprefix("--").replace("-", "_"): action for name, action in long.items() if name not in _OF_THE_COMMAND}
     argv = [name for name in names if name is not None]
     for name, value in options.items():
         if name not in known:

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 import threading
 import time
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import RayActorError, RayError
+from ray.tune.progress_reporter import ProgressReporter
 from ray.tune.stopper import Stopper
 
 from raylab.cluster.attempt import LaneConfig, LaneLostError
@@ -158,7 +160,7 @@ class LaneRunner:
             run_config=tune.RunConfig(
                 storage_path=str(self.placement.folder / "tune"), name=f"explore-{int(time.time())}", verbose=0,
                 failure_config=tune.FailureConfig(max_failures=ATTEMPTS),  # of a trial's own process, which only waits
-                stop=_Stopper(self),
+                stop=_Stopper(self), progress_reporter=_Silent() if "ipykernel" in sys.modules else None,
             ),
         )  # fmt: skip
         try:
@@ -252,6 +254,13 @@ class LaneRunner:
 
 class _CannotGoOn(BaseException):
     """Ends Ray Tune at once, as an interrupt does: for an exception it would first wait for its trials."""
+
+
+class _Silent(ProgressReporter):
+    """In a notebook Ray Tune's own reporter would clear what was told before, even where it has nothing to say."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        return False
 
 
 class _Stopper(Stopper):
