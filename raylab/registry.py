@@ -35,9 +35,7 @@ class Registry:
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self.package = package
-        self._known: dict[
-            tuple[Path | str, ...], type
-        ] = {}  # by the plugin folders and the name: a sampler asks thousands of times
+        self._known: dict[tuple[tuple[Path, ...], str], type] = {}  # by plugin folders and name; a sampler asks all the time
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted, without importing any of them."""
@@ -45,7 +43,7 @@ class Registry:
 
     def get(self, name: str) -> type:
         """The plugin class of that name. Raises UserError (with the nearest name) if there is none."""
-        key = (*_plugin_folders, name)
+        key = (tuple(_plugin_folders), name)
         if key not in self._known:
             files = self._files()
             if name not in files:
