@@ -8,11 +8,11 @@ worker and for two: each of two has half of its rows.
 Counted are the tokens of inputs and targets, over the seconds that the steps took: drawing masks, forward and backward
 passes, the exchange of gradients, updates. Starting a lane, building the model and scoring it are not in it.
 
-Two workers cannot reach 2: the update, the exchange and a part of each pass (of the vocabulary's gradients, of calls) take
-as long for half of the rows. In processor time a worker of two spends about 0.6 of what one alone spends on a step of the
-tiny model, which bounds the ratio at about 1.7. A larger model comes no closer at the same batch, since what is exchanged
-grows with it (small: 1.65 in processor time); a larger batch does. The rest is lost in waits: whatever else runs on one of
-the cores, Ray's own processes (a tenth of a core) among them, holds up both workers.
+Two workers of the tiny model cannot reach 2: the update, the exchange and a part of each pass take as long for half of
+the rows. In processor time each of two spends about 0.6 of what one alone spends on a step, which bounds the ratio at
+about 1.7. A larger model comes no closer at the same batch, since what is exchanged grows with it (small: 1.65 in processor
+time); a larger batch does (128 rows instead of 32: 2). The rest is lost in waits: whatever else runs on one of the cores,
+Ray's own processes among them (a tenth of a core together), holds up both workers.
 """
 
 import argparse
