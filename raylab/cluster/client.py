@@ -4,11 +4,13 @@ Ray Tune does not work over Ray Client: `Tuner` moves itself into a remote task 
 ledger of this process. So the whole driver goes to the head, and lives as long as this process does.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from raylab.cluster.lanes import ON_HEAD
 from raylab.cluster.trial import NAMESPACE
 from raylab.errors import UserError
 
+POLL_S = 0.5
+STARTS = 3  # of the process that Ray Client starts on the head for this one: a busy head may miss Ray's limit of 30 s
+
 
 class Client:
     """A connection to a cluster's Ray Client, with the contents of `folder` on the cluster. Use it as a context.
@@ -27,13 +32,16 @@ class Client:
 
     def __init__(self, address: str, folder: Path) -> None:
         check(address)
-        try:
-            ray.init(
-                address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="CRITICAL",
-                runtime_env={"working_dir": str(folder)},
-            )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
+        for attempt in range(1, STARTS + 1):
+            try:
+                ray.init(
+                    address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="CRITICAL",
+                    runtime_env={"working_dir": str(folder)},
+                )  # fmt: skip
+                return
+            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+                if "Starting Ray client server failed" not in str(error) or attempt == STARTS:
+                    raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
 
     def __enter__(self) -> "Client":
         return self
@@ -46,16 +54,29 @@ class Client:
         here is one there: the search ends as by Ctrl-C."""
         driver = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=2)(_Driver).remote(list(arguments))
         coming = driver.read.remote()
-        while True:
-            try:
+        with _interrupts() as interrupted:
+            while True:
+                if interrupted.is_set():
+                    interrupted.clear()
+                    ray.get(driver.interrupt.remote())
+                if not ray.wait([coming], timeout=POLL_S)[0]:
+                    continue
                 text = ray.get(coming)
-            except KeyboardInterrupt:
-                ray.get(driver.interrupt.remote())
-                continue
-            if text is None:
-                return int(ray.get(driver.end.remote()))
-            write(text)
-            coming = driver.read.remote()
+                if text is None:
+                    return int(ray.get(driver.end.remote()))
+                write(text)
+                coming = driver.read.remote()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set by Ctrl-C meanwhile, which interrupts nothing here: not the words that are on their way, nor the farewell."""
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Driver:
@@ -66,6 +87,7 @@ class _Driver:
         self.process: Any = subprocess.Popen(
             [sys.executable, "-m", "raylab.search", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             env={**os.environ, "RAY_ADDRESS": address, "PYTHONUNBUFFERED": "1"},
+            preexec_fn=_hear_interrupts,
         )  # fmt: skip
 
     def read(self) -> str | None:
@@ -78,3 +100,9 @@ class _Driver:
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
+
+
+def _hear_interrupts() -> None:
+    """Ray blocks SIGINT in its processes, a head started in the background ignores it, and what they start inherits both."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

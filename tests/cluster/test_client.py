@@ -1,6 +1,8 @@
 """The driver of a search over Ray Client: a process on the cluster's head that is heard, interrupted and waited for."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,13 @@ class _Context:
 
 
 @pytest.fixture(autouse=True)
-def in_an_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_an_actor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a process of Ray, which blocks SIGINT, on a head that was started in the background, which ignores it."""
     monkeypatch.setattr(client.ray, "get_runtime_context", _Context)
+    handled, blocked = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    signal.signal(signal.SIGINT, handled)
 
 
 def heard(driver: _Driver) -> list[str]:
