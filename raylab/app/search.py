@@ -69,9 +69,9 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
     what.add_argument(
         "--sampler",
         metavar="NAME",
-        help="who proposes recipes: tpe and gp (a Gaussian process) learn from the trials so far, random draws each by itself, "
+        help="who proposes recipes: gp (a Gaussian process) and tpe learn from the trials so far, random draws each by itself, "
         "list draws the same ones whatever happens, decided by --seed alone, to do the same work twice and compare "
-        f"{default('tpe')}",
+        f"{default('gp')}",
     )
     what.add_argument("--scheduler", metavar="NAME", help=f"asha or none {default('asha from 24 trials up')}")
 

@@ -25,10 +25,11 @@ DATA: dict[str, Any] = {
 }  # fmt: skip
 STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": "t5", "base": None,
-    "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "tpe", "scheduler": None,
+    "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "gp", "scheduler": None,
     "set": [], "prior": [],
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
+_BEFORE = {"sampler": "tpe"}  # what stood where an option that came later had nothing to say
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
 BUDGETS = {"tiny": (200_000, 120), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
 _SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
@@ -48,7 +49,7 @@ def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
 
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The deciding options of a study from its ledger. One that came later than the ledger has the default it stands for."""
-    return {name: settings.get(name, default) for name, default in {**DATA, **STUDY}.items()}
+    return {name: settings.get(name, default) for name, default in {**DATA, **STUDY, **_BEFORE}.items()}
 
 
 def continued(before: Mapping[str, Any], given: Mapping[str, Any], free: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who proposes recipes to Ray Tune, by the name that `--sampler` gives it; each is rebuilt from the ledger.
 
-    tpe      Optuna's tree-structured Parzen estimator: learns from the trials so far
-    gp       expected improvement over a Gaussian process that knows of noise (raylab.search.proposal): learns, too
+    gp       expected improvement over a Gaussian process that knows of noise (raylab.search.proposal): learns from the
+             trials so far; `raylab bench search` shows it beside tpe
+    tpe      Optuna's tree-structured Parzen estimator: learns, too
     random   independent draws
     list     recipe n is decided by the study's seed and n alone (raylab.search.listed)
 
@@ -15,7 +16,6 @@ avoided. A run that failed otherwise, with its machine for one, tells nothing of
 
 import math
 import warnings
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -32,13 +32,19 @@ from raylab.cluster.trial import INFEASIBLE, OBJECTIVE
 from raylab.search.ledger import ENDED, Run, infeasible
 from raylab.search.listed import listed
 from raylab.search.proposal import Tried, propose
-from raylab.search.space import Chooser, Domain
+from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.search.study import Conduct, Request, numbers_due
 from raylab.seeds import derive
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 _STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL, "diverged": TrialState.FAIL}
+
+_LOSSES: Mapping[TrialState, Callable[[optuna.trial.FrozenTrial], float | None]] = {  # of a trial, as a surrogate takes it
+    TrialState.COMPLETE: lambda trial: trial.value,
+    TrialState.PRUNED: lambda trial: math.inf,
+    TrialState.RUNNING: lambda trial: None,
+}
 
 
 class Draw(Chooser):
@@ -67,6 +73,7 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 Config = Callable[[dict[str, Any]], dict[str, Any]]  # the config that Tune gives a trial, of a request in plain form
 Stop = Callable[[], bool]  # asked before every suggestion; True ends exploration
+Proposes = Callable[[Space, Setting, Sequence[Tried], np.random.Generator], dict[str, Any]]  # the values to try next
 
 
 def sampler(conduct: Conduct, config: Config, stop: Stop) -> Searcher:
@@ -111,10 +118,15 @@ class ListSampler(_FromLedger):
 
 
 class OptunaSampler(_FromLedger, OptunaSearch):
-    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed."""
+    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed. proposes: what proposes in its place
+    once the space's starts have been tried; the sampler then draws only what the proposal leaves open."""
 
-    def __init__(self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler]) -> None:
+    def __init__(
+        self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler],
+        proposes: Proposes | None = None,
+    ) -> None:  # fmt: skip
         self.conduct, self.config, self.stop, self.due = conduct, config, stop, numbers_due(conduct.study)
+        self.proposes = proposes
         so_far = conduct.study.of_role("explore")
         # reopened with its first seed, a sampler would repeat its first suggestions
         seed = derive(conduct.settings.seed, "sampler", len(so_far) + len(conduct.study.cached)) % 2**32
@@ -147,10 +159,19 @@ class OptunaSampler(_FromLedger, OptunaSearch):
         """The config of the next trial, or FINISHED."""
         if self.stop():
             return Searcher.FINISHED
+        number, setting = next(self.due), self.conduct.settings.setting
+        if self.proposes and not self._ot_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            rng = np.random.default_rng(derive(self.conduct.settings.seed, "sampler", number))
+            self._ot_study.enqueue_trial(self.proposes(self.conduct.space, setting, self._tried(), rng))
         trial = self._ot_trials[trial_id] = self._ot_study.ask()
-        draw = Draw(trial, self.conduct.settings.setting.fixed)
-        recipe = self.conduct.space.recipe(draw, self.conduct.settings.setting)
-        return self._asked(self.conduct.explore_request(recipe, draw.values, next(self.due)))
+        draw = Draw(trial, setting.fixed)
+        recipe = self.conduct.space.recipe(draw, setting)
+        return self._asked(self.conduct.explore_request(recipe, draw.values, number))
+
+    def _tried(self) -> list[Tried]:
+        """The trials so far; without those that failed, which tell nothing of their recipes."""
+        trials = self._ot_study.get_trials(deepcopy=False, states=tuple(_LOSSES))
+        return [Tried(values=trial.params, loss=_LOSSES[trial.state](trial)) for trial in trials]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if math.isfinite(result[OBJECTIVE]):
@@ -179,50 +200,6 @@ def _state(ended: str, value: float, cannot: bool) -> TrialState:
     return _STATES.get(ended, TrialState.FAIL) if math.isfinite(value) else TrialState.FAIL
 
 
-class SurrogateSampler(_FromLedger):
-    """Proposes what raylab.search.proposal does; what ran already and the study's starts come first."""
-
-    def __init__(self, conduct: Conduct, config: Config, stop: Stop) -> None:
-        super().__init__(metric=OBJECTIVE, mode="min")
-        self.conduct, self.config, self.stop, self.due = conduct, config, stop, numbers_due(conduct.study)
-        so_far = conduct.study.of_role("explore")
-        known = [run.values for run in so_far]
-        waiting = (run.values for run in so_far if run.state not in ENDED)
-        self.first = deque([*waiting, *(start for start in conduct.starts() if start not in known)])
-        self.tried: dict[str, Tried] = {}
-        for run in so_far:
-            if run.state in ENDED:
-                self._learn(run.key, run.values, run.state, conduct.objective(run.metrics), infeasible(run.state, run.error))
-
-    def suggest(self, trial_id: str) -> Any:
-        """The config of the next trial, or FINISHED."""
-        if self.stop():
-            return Searcher.FINISHED
-        number, setting = next(self.due), self.conduct.settings.setting
-        rng = np.random.default_rng(derive(self.conduct.settings.seed, "sampler", number))
-        tried = list(self.tried.values())
-        values = self.first.popleft() if self.first else propose(self.conduct.space, setting, tried, rng)
-        recipe, values, _ = self.conduct.space.decode(values, setting)
-        self.tried[trial_id] = Tried(values=values)
-        return self._asked(self.conduct.explore_request(recipe, values, number))
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Learn how the trial ended: a state of "running" is a trial that the scheduler stopped at a rung."""
-        if (trial := self.tried.get(trial_id)) is None or trial.loss is not None:
-            return
-        result = result or {}
-        ended, value = result.get("state", "failed"), result.get(OBJECTIVE, math.inf)
-        self._learn(trial_id, trial.values, ended, value, bool(result.get(INFEASIBLE)))
-
-    def _learn(self, identity: str, values: Mapping[str, Any], ended: str, value: float, cannot: bool) -> None:
-        """A loss, or infinity for what was stopped or cannot run; what failed otherwise is forgotten."""
-        self.tried.pop(identity, None)
-        if cannot or ended in ("running", "pruned"):
-            self.tried[identity] = Tried(values=values, loss=math.inf)
-        elif ended == "finished" and math.isfinite(value):
-            self.tried[identity] = Tried(values=values, loss=value)
-
-
 def _tpe(seed: int) -> TPESampler:
     # what all recipes share is drawn jointly, a policy's own knobs one by one: `group=True` would draw, at every
     # suggestion, the knobs of all policies, of which one is used; suggesting took three times as long
@@ -230,8 +207,8 @@ def _tpe(seed: int) -> TPESampler:
 
 
 SAMPLERS: Mapping[str, Callable[[Conduct, Config, Stop], Searcher]] = {
+    "gp": partial(OptunaSampler, algorithm=RandomSampler, proposes=propose),
     "tpe": partial(OptunaSampler, algorithm=_tpe),
-    "gp": SurrogateSampler,
     "random": partial(OptunaSampler, algorithm=RandomSampler),
     "list": ListSampler,
 }
