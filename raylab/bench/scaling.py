@@ -2,7 +2,8 @@
 
 Both are lanes as a search has them (worker groups of Ray Train, here with gloo), one thread a worker on both sides, warm,
 in one Ray. They take turns at the same recipe on the same data, each run with the seeds of its round, so that whatever
-else the machine does meanwhile hits both; the figures are medians over the rounds. The global batch is the same for one
+else the machine does meanwhile hits both; the figures are medians over the rounds, the ratio's that of each round's. A lane
+has the machine to itself: the other one gives its workers back meanwhile. The global batch is the same for one
 worker and for two: each of two has half of its rows.
 
 Counted are the tokens of inputs and targets, over the seconds that the steps took: drawing masks, forward and backward
@@ -21,6 +22,7 @@ import os
 import random
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,13 +45,15 @@ from raylab.stages.finetune import Finetune
 HELP = "tokens a second of a lane of two one-core workers, over those of a lane of one"
 
 PASSAGES = 64
+RUNS = 2  # of a lane in its turn
+IDLE_S = 2.0  # after which a lane gives its workers back: beside the other they would take of its cores
 GOAL = 1.6  # times one worker's tokens a second
 STEPS = ("data", "forward_backward", "exchange", "optimizer")  # the parts of a run's seconds that are steps
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the number of rounds and workers, and the size of a run."""
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of each lane, in turns (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each lane, of two runs (default: 3)")
     parser.add_argument("--workers", type=int, default=2, metavar="W", help="workers of the larger lane (default: 2)")
     parser.add_argument("--tokens", type=int, default=60_000, metavar="N", help="corpus tokens of a run (default: 60000)")
 
@@ -61,16 +65,23 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="raylab-scaling-", ignore_cleanup_errors=True) as folder:
         rates = _rates(Path(folder), args)
-    one, several = (statistics.median(rates[workers]) for workers in (1, args.workers))
+    one, several = rates[1], rates[args.workers]
+    ratio = statistics.median(two / alone for alone, two in zip(one, several, strict=True))
     return {
-        "one_tokens_per_s": one,
-        "several_tokens_per_s": several,
-        "ratio": several / one,
+        "one_tokens_per_s": statistics.median(one),
+        "several_tokens_per_s": statistics.median(several),
+        "ratio": ratio,
+        "rates": {"one": one, "several": several},
         "workers": args.workers,
         "rounds": args.rounds,
         "cores": os.cpu_count(),
         "load_before": load,
     }
+
+
+def met(result: Mapping[str, Any]) -> bool:
+    """Is the goal reached? It is set for two workers."""
+    return bool(result["workers"] != 2 or result["ratio"] >= GOAL)
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -88,17 +99,19 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def _rates(folder: Path, args: argparse.Namespace) -> dict[int, list[float]]:
-    """Tokens a second of every run, by workers; a first run of each lane is left out."""
+    """Tokens a second of every round, by workers. The first run of a lane that has just come up is left out."""
     task = _task()
     data = prepare(task, fingerprint(task), Preparation(), folder)
     sizes = (1, args.workers)
     rates: dict[int, list[float]] = {workers: [] for workers in sizes}
     with _lanes(folder, data.folder, sizes) as lanes:
-        for number in range(args.rounds + 1):
+        for number in range(args.rounds):
             for workers, queue in lanes.items():
-                request = _request(f"{workers}-{number}", task.name, args.tokens, number)
-                rates[workers].append(_rate(queue, request))
-    return {workers: rates[workers][1:] for workers in sizes}
+                keys = [f"{workers}-{number}-{run}" for run in range(1 + RUNS)]
+                runs = [_rate(queue, _request(key, task.name, args.tokens, number)) for key in keys]
+                rates[workers].append(statistics.mean(runs[1:]))
+                time.sleep(2 * IDLE_S)  # it gives its workers back
+    return rates
 
 
 def _task() -> TaskData:
@@ -137,7 +150,7 @@ def _lanes(folder: Path, data: Path, sizes: tuple[int, ...]) -> Iterator[dict[in
         queues = {}
         for workers in sizes:
             name = f"scaling-{os.getpid()}-{workers}"
-            queues[workers] = start_queue(name, {}, {})
+            queues[workers] = start_queue(name, {}, {}, IDLE_S)
             config = LaneConfig(
                 queue=name, data=str(data), runs=str(folder / "study" / "runs"), workers=workers, gpus_per_worker=0, threads=1
             )
