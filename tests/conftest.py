@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ for inherited in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAM
     os.environ.pop(inherited, None)
 for own in [name for name in os.environ if name.startswith("AWS_")]:
     os.environ.pop(own)  # no test asks anybody's real bucket
+
+# Tests that are run in the background ignore Ctrl-C, and so would all that they start; some of it is to be ended by it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BUCKETS = itertools.count(1)
 
