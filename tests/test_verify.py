@@ -49,6 +49,7 @@ def test_all_benches_are_run_and_chaos_with_forty_kills(monkeypatch: pytest.Monk
     ("commands", "told"),
     [
         (Commands(fail=["scaling"]), "Did not hold: bench scaling."),
+        (Commands(fail=["long"]), "Did not hold: long tests."),
         (Commands(fail=["chaos"]), "Did not hold: bench chaos."),
         (Commands(fail=["list"]), "Did not hold: bench list."),
         (Commands(fail=["demo-1"]), "Did not hold: demo-1."),

@@ -1,4 +1,5 @@
-"""The long checks of `make verify`: the demo's verdict at study seeds 0, 1 and 2, then every benchmark, chaos with 40 kills.
+"""The long checks of `make verify`: the tests that take minutes, the demo's verdict at study seeds 0, 1 and 2, then every
+benchmark, chaos with 40 kills.
 
 Prints a line for each, goes on after one that failed, and exits with 1 if a verdict is not `better` or a benchmark missed its
 goal or could not be run.
@@ -19,9 +20,15 @@ OPTIONS = {"chaos": ("--kills", "40")}  # of benches whose defaults are for ever
 
 def main() -> int:
     """1 if something did not hold, else 0."""
-    failed = [*_demos(), *_benches()]
+    failed = [*_tests(), *_demos(), *_benches()]
     print(f"Did not hold: {', '.join(failed)}." if failed else "All of it held.", flush=True)
     return int(bool(failed))
+
+
+def _tests() -> Iterator[str]:
+    """The long tests, if one of them failed."""
+    if subprocess.run([sys.executable, "-m", "pytest", "-m", "long"], check=False).returncode:
+        yield "long tests"
 
 
 def _demos() -> Iterator[str]:

@@ -69,6 +69,7 @@ def test_submitted_followed_and_followed_again(cluster: Head, search: tuple[str,
     assert raylab(*at, "--follow", "first")[:2] == (0, out), "the whole log is told again"
 
 
+@pytest.mark.long
 def test_over_ray_client_a_plan_is_shown_and_declined(cluster: Head, search: tuple[str, ...], tmp_path: Path) -> None:
     person, terminal = pty.openpty()
     os.write(person, b"n\n")

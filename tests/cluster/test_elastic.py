@@ -45,6 +45,7 @@ def cluster() -> Iterator[Cluster]:
     made.shutdown()
 
 
+@pytest.mark.long
 def test_a_lane_shrinks_and_grows_with_its_cluster(cluster: Cluster, tmp_path: Path) -> None:
     plugins, hurry = tmp_path / "mine", tmp_path / "hurry"
     (plugins / "masking" / "policies").mkdir(parents=True)
