@@ -14,12 +14,15 @@ from raylab.recipe import Recipe, decode
 from raylab.search.caps import EXPLORATION, Allowance, Caps, Share
 from raylab.search.ledger import Run, Study, read_events
 from raylab.search.listed import listed
+from raylab.search.plan import START_S, plan
 from raylab.search.simulated import START, Course, SimulatedRunner, VirtualClock
+from raylab.search.speed import Counter, Speed
 from raylab.search.study import Conduct, Request, conduct, numbers_due
 from tests import tiny
 from tests.search.small_study import SETTINGS, bits, conduct_in, states
 
 QUESTIONS = 9
+SPEED = Speed(step=((1e8, 0.1), (1e10, 2.0)), finetune_step_s=0.05, answer_s=0.01, start_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +213,17 @@ def test_an_interrupted_simulation_goes_on(tmp_path: Path, data: Prepared) -> No
 def _requests(study: Conduct) -> list[Request]:
     recipe, values = listed(study.space, study.settings.setting, 0, 0)
     return [study.explore_request(recipe, values, 0)]
+
+
+@pytest.mark.parametrize(("lanes", "trials"), [(1, 6), (2, 8), (5, 8)])
+def test_a_plans_wall_time_holds_the_virtual_one(lanes: int, trials: int, tmp_path: Path, data: Prepared) -> None:
+    counter = Counter(SETTINGS.setting.base, data)
+
+    def taken(request: Request) -> Course:
+        questions = sum(len(data.splits[split]) for split in request.splits)
+        return replace(course(request), seconds=counter.work(request.recipe).seconds(SPEED, questions))
+
+    study, runner = simulated(tmp_path / "s", data, lanes=lanes, course=taken, trials=trials)
+    cost = plan(study, lanes=lanes, parameters=1, speed=SPEED)
+    assert conduct(study, nullcontext(runner)) is not None
+    assert cost.seconds.low <= runner.clock.now - START + START_S <= cost.seconds.high

@@ -31,8 +31,9 @@ def straight(data: Prepared) -> tiny.Trace:
 
 @pytest.fixture
 def begun(place: Storage, data: Prepared) -> Storage:
-    """A run that stopped after some steps, each of which left a checkpoint; and its machine is gone."""
-    tiny.traced(the_recipe(), data, stop_after=STOP, folder=place, checkpoint_every_s=0.0)
+    """A run that stopped twice, each time with a checkpoint taken there, after STOP steps in all; and its machine is gone."""
+    for steps in (2, STOP - 2):  # while one is on its way others are passed over, so how many there are is a matter of speed
+        tiny.traced(the_recipe(), data, stop_after=steps, folder=place, checkpoint_every_s=0.0)
     shutil.rmtree(place.here)
     return place
 

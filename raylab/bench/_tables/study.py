@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raylab.bench._tables.table import Table
-from raylab.cluster.simulation import SampledTrials
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
 from raylab.recipe import ModelSpec, Recipe, Stage, decode
@@ -68,6 +67,8 @@ def space_of(table: Table) -> Space:
 
 def searched(table: Table, data: Prepared, seed: int, *, sampler: str, budget: int = BUDGET, lanes: int = 1) -> Found:
     """One study, from its first trial to its verdict. data: of no meaning, but a study has some."""
+    from raylab.cluster.simulation import SampledTrials  # Ray takes seconds to import
+
     add_plugins(Path(__file__).parent)
     setting = Setting(task=table.name, base=ModelSpec(), policies=(), budget_tokens=0, finetune_steps=0)
     settings = Settings(
