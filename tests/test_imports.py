@@ -91,10 +91,18 @@ def test_benches_import_ray_only_to_measure() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_the_overview_of_commands_imports_nothing_heavy() -> None:
-    script = (
-        "import sys; from raylab.app.cli import main; main([])\n"
-        "heavy = {'torch', 'transformers', 'numpy', 'rich', 'ray', 'mlflow'} & set(sys.modules)\nassert not heavy, heavy"
-    )
+@pytest.mark.parametrize(
+    ("statements", "heavy"),
+    [
+        ("from raylab.app.cli import main; main([])", {"torch", "transformers", "numpy", "rich", "ray", "mlflow"}),
+        (
+            "import raylab; raylab.UserError; raylab.load; raylab.Study",
+            {"torch", "transformers", "ray", "mlflow", "pandas", "optuna"},
+        ),
+    ],
+    ids=["the overview of commands", "import raylab"],
+)
+def test_what_is_there_at_once_imports_nothing_heavy(statements: str, heavy: set[str]) -> None:
+    script = f"import sys; {statements}\nheavy = {heavy} & set(sys.modules)\nassert not heavy, heavy"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -149,13 +149,12 @@ def _cluster_placement(args: argparse.Namespace, cluster: Cluster) -> Placement:
 
 
 def _placed(args: argparse.Namespace, gpus: float, fit: int) -> Placement:
-    workers = args.workers_per_lane
-    fewest = workers if isinstance(workers, int) else workers[0]
-    return Placement(
-        folder=args.storage.here, storage=args.storage, lanes=args.lanes or max(1, fit // fewest),
-        workers_per_lane=workers, gpus_per_worker=gpus, plugins=tuple(str(p.resolve()) for p in args.plugins),
+    one = Placement(
+        folder=args.storage.here, storage=args.storage, lanes=1, workers_per_lane=args.workers_per_lane, gpus_per_worker=gpus,
+        plugins=tuple(str(p.resolve()) for p in args.plugins),
         log_level=args.log_level, checkpoint_every_s=args.checkpoint_every, hang_after_s=args.hang_after,
     )  # fmt: skip
+    return replace(one, lanes=args.lanes or max(1, fit // one.fewest_workers))
 
 
 def _stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:

@@ -51,7 +51,7 @@ class Pace:
 
     def _ended(self, keys: Iterable[str]) -> Iterator[Run]:
         runs = self._conduct.study.runs
-        yield from (runs[key] for key in keys if key in runs and runs[key].state in ENDED)
+        yield from (runs[key] for key in keys if self._conduct.study.has_ended(key))
 
     def _new(self) -> Iterator[Run]:
         yield from (run for run in self._ended(self._conduct.study.runs) if run.key not in self._before)

@@ -24,15 +24,6 @@ def caps_of(args: argparse.Namespace) -> Caps:
     return Caps(**{name: getattr(args, name) for name in ("max_tokens", "max_hours", "max_cost", "price")})
 
 
-def planned(opened: Opened, price: float | None = None, speed: Speed | None = None) -> Plan:
-    """The cost of what is due of a study. Unless the speed is known, a few steps are run here to see how long they take."""
-    place = opened.placement
-    return plan(
-        opened.conduct, place.lanes, opened.parameters, workers=place.most_workers, gpus=place.gpus_per_worker, price=price,
-        plugins=place.plugins, speed=speed,
-    )  # fmt: skip
-
-
 def show_plan(opened: Opened, caps: Caps, *, as_json: bool) -> int:
     """Say what the study would cost. A cap that is too low is told as it would be by the search."""
     out = console()
@@ -45,9 +36,15 @@ def show_plan(opened: Opened, caps: Caps, *, as_json: bool) -> int:
     return 0
 
 
-def checked_plan(opened: Opened, caps: Caps) -> Plan:
-    """The cost of what is due. Raises UserError for a cap below the smallest useful search."""
-    cost = planned(opened, _together(opened, caps).price)
+def checked_plan(opened: Opened, given: Caps, speed: Speed | None = None) -> Plan:
+    """The cost of what is due of a study. Unless the speed is known, a few steps are run here to see how long they take.
+
+    Raises UserError for a cap below the smallest useful search."""
+    place, caps = opened.placement, _together(opened, given)
+    cost = plan(
+        opened.conduct, place.lanes, opened.parameters, workers=place.most_workers, gpus=place.gpus_per_worker,
+        price=caps.price, plugins=place.plugins, speed=speed,
+    )  # fmt: skip
     if not opened.resumed:
         check_smallest(caps, cost.smallest, cost.devices)
     return cost
@@ -85,9 +82,7 @@ def budget(opened: Opened, given: Caps, begun: float) -> Budget:
     """
     conduct, study, caps = opened.conduct, opened.conduct.study, _together(opened, given)
     timed = any(run.state == "finished" and not run.origin for run in study.runs.values())
-    cost = planned(opened, caps.price, speed=UNKNOWN if opened.resumed and timed else None)
-    if not opened.resumed:
-        check_smallest(caps, cost.smallest, cost.devices)
+    cost = checked_plan(opened, given, UNKNOWN if opened.resumed and timed else None)
     if caps.any:
         left_s = caps.seconds_left(study, cost.devices) - (time.monotonic() - begun)
         conduct.allowance = Allowance(

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from raylab.cluster.shipping import unpack
 from raylab.cluster.trial import NAMESPACE
-from raylab.search.ledger import OUT_OF_MEMORY
+from raylab.search.ledger import FINAL, OUT_OF_MEMORY
 
 TICK_S = 0.5
 END_FILE = "end.json"
@@ -116,7 +116,7 @@ class _Attempt:
         known = self.parallel.share(self._known() if self.parallel.rank == 0 else None)
         end = known or self._agreed(self._execute())
         if self.parallel.rank == 0:
-            if end["state"] != "stopped":  # it may go on another time
+            if end["state"] in FINAL:
                 self._keep(end)
             self.ticker.flush()
             ray.get(self.queue.finish.remote(self.config["lane"], end))

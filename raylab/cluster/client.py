@@ -16,9 +16,8 @@ from typing import Any
 
 import ray
 
-from raylab.cluster.connection import check
+from raylab.cluster.connection import check, join_with
 from raylab.cluster.lanes import ON_HEAD
-from raylab.cluster.trial import NAMESPACE
 from raylab.errors import UserError
 
 POLL_S = 0.5
@@ -34,14 +33,11 @@ class Client:
         check(address)
         for attempt in range(1, STARTS + 1):
             try:
-                ray.init(
-                    address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="CRITICAL",
-                    runtime_env={"working_dir": str(folder)},
-                )  # fmt: skip
+                join_with(address, {"working_dir": str(folder)})
                 return
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-                if "Starting Ray client server failed" not in str(error) or attempt == STARTS:
-                    raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
+            except UserError as error:
+                if "Starting Ray client server failed" not in str(error.__cause__) or attempt == STARTS:
+                    raise
 
     def __enter__(self) -> "Client":
         return self

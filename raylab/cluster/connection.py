@@ -115,12 +115,17 @@ def can_ever_have(cluster: Cluster, workers: int, gpus_per_worker: float) -> boo
 def join(address: str, *, log_level: str = "critical") -> None:
     """Become a driver of a cluster that `look` found. Its workers get the raylab of this process, whatever they have
     installed: a worker of another version cannot be."""
+    with shipped_code() as environment:
+        join_with(address, environment, log_level=log_level)
+
+
+def join_with(address: str, environment: dict[str, Any], *, log_level: str = "critical") -> None:
+    """Become a driver, or a client, with this runtime environment. Raises UserError in one line if that fails."""
     try:
-        with shipped_code() as environment:
-            ray.init(
-                address=address, namespace=NAMESPACE, log_to_driver=log_level == "debug", logging_level=log_level.upper(),
-                runtime_env=environment,
-            )  # fmt: skip
+        ray.init(
+            address=address, namespace=NAMESPACE, log_to_driver=log_level == "debug", logging_level=log_level.upper(),
+            runtime_env=environment,
+        )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise UserError(f"no cluster could be joined at {address}: {' '.join(str(error).split())[:300]}") from error
 

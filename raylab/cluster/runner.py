@@ -28,7 +28,7 @@ from raylab.cluster.shipping import pack
 from raylab.cluster.trial import OBJECTIVE, QUEUE, Trial
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import Halted
-from raylab.search.ledger import ENDED, Ledger, Study
+from raylab.search.ledger import ENDED, FINAL, Ledger, Study
 from raylab.search.study import Conduct, Request
 from raylab.search.upkeep import Upkeep
 from raylab.storage import Storage
@@ -174,7 +174,7 @@ class LaneRunner:
 
     def run(self, requests: Sequence[Request]) -> None:
         """Run these, as far as they have not ended yet."""
-        due = [r for r in requests if (run := self.study.runs.get(r.key)) is None or run.state not in ENDED]
+        due = [r for r in requests if not self.study.has_ended(r.key)]
         self._asked |= {r.key: r.plain() for r in due}
         with contextlib.suppress(RayActorError):  # who follows the ledger notices that, too, and asks another queue
             ray.get([self.queue.submit.remote(r.plain()) for r in due])
@@ -195,7 +195,7 @@ class LaneRunner:
     def _wait_for(self, keys: Sequence[str]) -> None:
         """Return when all of these are over and in the ledger."""
         with self._changed:
-            while any(k not in self.study.runs or self.study.runs[k].state not in ENDED for k in keys):
+            while not all(map(self.study.has_ended, keys)):
                 if self._error is not None:
                     raise self._error
                 self._changed.wait(timeout=1.0)
@@ -224,7 +224,7 @@ class LaneRunner:
             with self._changed:
                 self.study.apply(row)
                 self._changed.notify_all()
-            if event["event"] == "end" and event["state"] != "stopped":  # that one may go on from its checkpoint
+            if event["event"] == "end" and event["state"] in FINAL:
                 self.upkeep.ended(event["key"])
         self.upkeep.check()
         self.on_change(self.study, live)
@@ -248,7 +248,7 @@ class LaneRunner:
         free_rooms()
         self._start_queue_and_lanes()
         for key, request in self._asked.items():
-            if self.study.runs.get(key) is None or self.study.runs[key].state not in ENDED:
+            if not self.study.has_ended(key):
                 self.queue.submit.remote(request)
 
 

@@ -39,7 +39,8 @@ from typing import Any, Literal
 from raylab.errors import Halted, UserError
 
 State = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "stopped"]
-ENDED: tuple[State, ...] = ("finished", "pruned", "diverged", "failed", "stopped")  # stopped: by a cap, until it is resumed
+FINAL: tuple[State, ...] = ("finished", "pruned", "diverged", "failed")
+ENDED: tuple[State, ...] = (*FINAL, "stopped")  # by a cap: it may go on from its checkpoint when the study is resumed
 OUT_OF_MEMORY = "out_of_memory"  # begins the error of a run that did not fit
 FILE = "ledger.jsonl"
 
@@ -173,6 +174,11 @@ class Study:
         """The runs of these roles, in the order they were asked for."""
         return [run for run in self.runs.values() if run.role in roles]
 
+    def has_ended(self, key: str) -> bool:
+        """Whether this run was asked for and is over."""
+        run = self.runs.get(key)
+        return run is not None and run.state in ENDED
+
     def counts(self) -> dict[str, int]:
         """Exploration's trials by state, cached ones beside them."""
         counts: dict[str, int] = dict.fromkeys(("finished", "pruned", "failed", "diverged"), 0)
@@ -268,7 +274,14 @@ class Ledger:
 
     def _drop_torn_line(self) -> None:
         if self.path.is_file():
-            content = self.path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):
-                os.truncate(self.path, len(whole))
+            whole = len(whole_lines(self.path))
+            if whole < self.path.stat().st_size:
+                os.truncate(self.path, whole)
+
+
+def whole_lines(path: Path) -> bytes:
+    """The lines of a ledger that have ended; empty if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        content = path.read_bytes()
+        return content[: content.rfind(b"\n") + 1]
+    return b""

@@ -16,7 +16,7 @@ from typing import Any
 
 from raylab.errors import UserError
 from raylab.recipe import Recipe, decode
-from raylab.search.ledger import ENDED, Run, Study
+from raylab.search.ledger import FINAL, Run, Study
 from raylab.search.space import Replay, Setting, Space
 
 _ASKED = ("key", "role", "replicate", "trial", "recipe", "values", "label")
@@ -157,7 +157,7 @@ def lineage(study: Study) -> list[str]:
 
 
 def _is_due(run: Run, retry_failed: bool) -> bool:
-    return run.state not in ENDED or run.state == "stopped" or (retry_failed and run.state == "failed")
+    return run.state not in FINAL or (retry_failed and run.state == "failed")
 
 
 def _in_space(run: Run, earlier: Earlier, space: Space, setting: Setting) -> Run | None:

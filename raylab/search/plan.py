@@ -138,9 +138,9 @@ class _Forecast:
 
     def distinct(self, recipes: list[Recipe]) -> list[Recipe]:
         """Those that run: of equal ones one, and none that ran already."""
-        runs, seeds = self.conduct.study.runs, self.seeds(0)
+        study, seeds = self.conduct.study, self.seeds(0)
         by_key = {run_key(recipe, seeds, self.data.fingerprint): recipe for recipe in recipes}
-        return [recipe for key, recipe in by_key.items() if key not in runs or runs[key].state not in ENDED]
+        return [recipe for key, recipe in by_key.items() if not study.has_ended(key)]
 
     def exploration(self) -> Part:
         """The trials that are due: those whose recipe is known, and those that a sampler has yet to propose."""

@@ -118,7 +118,7 @@ class SimulatedRunner:
 
     def run(self, requests: Sequence[Request]) -> None:
         """Run these, as far as they have not ended yet."""
-        due = {r.key: r for r in requests if (known := self.study.runs.get(r.key)) is None or known.state not in ENDED}
+        due = {r.key: r for r in requests if not self.study.has_ended(r.key)}
         self._work(iter(due.values()), lambda request, fraction, metrics: True, lambda request: None)
 
     def _new(

@@ -8,8 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from raylab.errors import unknown
-from raylab.search.ledger import FILE, Run, Study
-from raylab.search.upkeep import whole_lines
+from raylab.search.ledger import FILE, Run, Study, whole_lines
 from raylab.storage import Storage
 
 DEFAULT_STORAGE = Path("runs")

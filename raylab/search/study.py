@@ -228,8 +228,7 @@ class Conduct:
         return loss if math.isfinite(loss) else math.nan
 
     def _ended(self, request: Request) -> bool:
-        run = self.study.runs.get(request.key)
-        return run is not None and run.state in ENDED
+        return self.study.has_ended(request.key)
 
     def _arms(self) -> list["Contender"]:
         """The winner, the baseline that decides, and what stands beside them without decision."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from raylab.errors import UserError
 from raylab.search import lease, report
 from raylab.search.lease import Lease
-from raylab.search.ledger import ENDED, FILE, Study
+from raylab.search.ledger import FILE, FINAL, Study, whole_lines
 from raylab.storage import Storage
 
 POLL_S = 1.0
@@ -131,7 +131,7 @@ class Upkeep:
 
 def ended(study: Study) -> list[str]:
     """The keys of the runs that are over; one that a cap stopped may go on."""
-    return [run.key for run in study.runs.values() if run.state in ENDED and run.state != "stopped"]
+    return [run.key for run in study.runs.values() if run.state in FINAL]
 
 
 def send(study: Storage) -> None:
@@ -139,14 +139,6 @@ def send(study: Storage) -> None:
     for name in (*report.FILES, report.MASKS):
         if (study.here / name).is_file():
             study.push(name)
-
-
-def whole_lines(path: Path) -> bytes:
-    """The lines of a ledger that have ended; empty if there is none."""
-    with contextlib.suppress(FileNotFoundError):
-        content = path.read_bytes()
-        return content[: content.rfind(b"\n") + 1]
-    return b""
 
 
 def _size(path: Path) -> int:

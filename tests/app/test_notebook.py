@@ -1,7 +1,6 @@
 """raylab from Python: the options and checks of the command line, and results as Python has them."""
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -19,15 +18,6 @@ from tests.invented_study import InventedStudy, whole_study
 def options(space: str | None = "masking", /, **given: Any) -> dict[str, Any]:
     """What a Study understood, as the commands' parser tells it."""
     return vars(Study(space, **given)._args)
-
-
-def test_importing_raylab_imports_nothing_heavy() -> None:
-    script = (
-        "import sys, raylab; raylab.UserError; raylab.load; raylab.Study\n"
-        "heavy = {'torch', 'transformers', 'ray', 'mlflow', 'pandas', 'optuna'} & set(sys.modules)\nassert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_raylab_offers() -> None:

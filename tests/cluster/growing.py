@@ -3,20 +3,17 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 from ray.cluster_utils import AutoscalingCluster
 
-START_S = 600.0
+from tests.cluster.heads import end, free_port, wait_for_head
 
 
 class GrowingCluster(AutoscalingCluster):
@@ -26,7 +23,7 @@ class GrowingCluster(AutoscalingCluster):
     def _generate_config(
         self, head_resources: dict[str, float], worker_node_types: dict[str, Any], autoscaler_v2: bool = False, **more: Any
     ) -> dict[str, Any]:
-        self.port = _free_port()
+        self.port = free_port()
         address = f"127.0.0.1:{self.port}"  # else the provider takes port 6379 for granted
         provider = {"type": "fake_multinode", "use_node_id_as_ip": True, "disable_node_updaters": True,
                     "disable_launch_config_check": True, "gcs_address": address}  # fmt: skip
@@ -47,27 +44,17 @@ class GrowingCluster(AutoscalingCluster):
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={self.port}",
             f"--autoscaling-config={config}", f"--num-cpus={self._head_resources['CPU']}", "--include-dashboard=false",
-            f"--temp-dir={folder}", "--object-store-memory=100000000", f"--ray-client-server-port={_free_port()}",
+            f"--temp-dir={folder}", "--object-store-memory=100000000", f"--ray-client-server-port={free_port()}",
             "--node-ip-address=127.0.0.1",
         ]  # fmt: skip
         environment = {**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
         with open(log, "wb") as out:
             self.head = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
-        began = time.monotonic()
-        while "Ray runtime started" not in log.read_text(errors="replace"):
-            if self.head.poll() is not None or time.monotonic() - began > START_S:
-                raise RuntimeError(f"the head did not start: {log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.2)
+        wait_for_head(self.head, log)
 
     def shutdown(self) -> None:
         """End the cluster's own processes: the head's descendants, and those that name its folder."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            tree = psutil.Process(self.head.pid).children(recursive=True)
-            ours = [process for process in psutil.process_iter() if process not in tree and str(self.folder) in _title(process)]
-            for process in (*tree, *ours):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-        self.head.kill()
+        end(self.head.pid, self.folder)
         self.head.wait()
 
 
@@ -84,17 +71,3 @@ def growing_cluster(nodes: int, idle_s: float) -> Iterator[str]:
             yield f"127.0.0.1:{cluster.port}"
         finally:
             cluster.shutdown()
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -49,7 +49,7 @@ def head(
                 command, env={**os.environ, "PATH": path, **(environment or {})}, stdout=out, stderr=out, start_new_session=True
             )
         try:
-            _wait(started, log)
+            wait_for_head(started, log)
             _wait_for_port(ports[1])
             yield Head(
                 address=f"127.0.0.1:{ports[0]}", client=f"ray://127.0.0.1:{ports[1]}",
@@ -78,7 +78,8 @@ def free_port() -> int:
         return port
 
 
-def _wait(started: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for_head(started: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until it says that it stands. log: what it prints. Raises RuntimeError with the end of that if it does not."""
     began = time.monotonic()
     while "Ray runtime started" not in log.read_text(errors="replace"):
         if started.poll() is not None or time.monotonic() - began > START_S:
