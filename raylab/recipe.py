@@ -21,6 +21,7 @@ from raylab.seeds import Seeds
 
 NUMERICS_VERSION = 1  # raised when the same recipe and seeds would give other numbers than before
 NOT_IN_KEY: Mapping[str, Any] = {"key": False}
+LATER: Mapping[str, Any] = {"key": "unless default"}  # a field that came later: with its default, keys are those from before
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class Stage(Plugin):
     __slots__ = ()
     registry: ClassVar[Registry] = Registry("stage", "raylab.stages")
 
+    def equip(self, model: Any, context: Any) -> Any:
+        """The model with what the stage needs of it, such as a head, before it is trained: most need nothing. What it adds
+        depends on the run's seeds and data alone, so that a checkpoint of a later stage finds the same parts."""
+        return model
+
     def run(self, model: Any, context: Any) -> Iterator[Any]:
         """Train `model` in place, yielding raylab.training.progress.Progress."""
         raise NotImplementedError
@@ -75,18 +81,28 @@ class Stage(Plugin):
 class ModelSpec:
     """The base model: a configuration of a family at a scale (random weights), or a checkpoint by name or path.
 
-    precision: of the products in forward and backward passes; weights and their updates are float32.
+    family: "t5" and "bart" are encoder-decoders, "roberta" an encoder, "lstm" a bidirectional LSTM. precision: of the products
+    in forward and backward passes; weights and their updates are float32. layers, width: in place of the scale's; the width
+    of an LSTM is that of each direction. embeddings: a checkpoint whose token embeddings, and tokenizer, an LSTM begins with.
     """
 
-    family: Literal["t5", "bart"] = "t5"
+    family: Literal["t5", "bart", "roberta", "lstm"] = "t5"
     scale: Literal["tiny", "small", "base"] = "tiny"
     pretrained: str | None = None
     dropout: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    layers: int | None = dataclasses.field(default=None, metadata=LATER)
+    width: int | None = dataclasses.field(default=None, metadata=LATER)
+    embeddings: str | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout is {self.dropout}; expected a fraction from 0 up to, but not including, 1.")
+        for name in ("layers", "width"):
+            if (value := getattr(self, name)) is not None and (value <= 0 or self.pretrained is not None):
+                raise UserError(f"{name} is {value}; expected a positive number, or none where a checkpoint has its own.")
+        if self.embeddings is not None and (self.family != "lstm" or self.pretrained is not None):
+            raise UserError(f"embeddings is {self.embeddings!r}; only an LSTM from random weights (family 'lstm') takes them.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +120,15 @@ def run_key(recipe: Recipe, seeds: Seeds, data_fingerprint: str) -> str:
     return digest([encode(recipe, for_key=True), encode(seeds), data_fingerprint, NUMERICS_VERSION])
 
 
+def stage_keys(recipe: Recipe, seeds: Seeds, data_fingerprint: str) -> list[str]:
+    """The identities of the models after the first stage, the first two, ...: like a run key, over what decides them. How it is
+    finetuned does not."""
+    used = {stream: seed for stream, seed in encode(seeds).items() if stream not in ("finetune", "eval")}
+    known = [encode(recipe.base, for_key=True), used, data_fingerprint, NUMERICS_VERSION]
+    stages = encode(recipe.stages, for_key=True)
+    return [digest([*known, stages[: n + 1]]) for n in range(len(stages))]
+
+
 def digest(value: Any) -> str:
     """20 hexadecimal digits of the canonical JSON of a plain value."""
     return hashlib.blake2b(canonical(value).encode(), digest_size=10).hexdigest()
@@ -117,7 +142,7 @@ def canonical(value: Any) -> str:
 def encode(value: Any, *, for_key: bool = False) -> Any:
     """Plain JSON values of a configuration; a plugin carries its `name`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = (f for f in dataclasses.fields(value) if not (for_key and f.metadata.get("key") is False))
+        kept = (f for f in dataclasses.fields(value) if not for_key or _in_key(f, getattr(value, f.name)))
         fields = {f.name: encode(getattr(value, f.name), for_key=for_key) for f in kept}
         return {"name": value.name(), **fields} if isinstance(value, Plugin) else fields
     if isinstance(value, (tuple, list)):
@@ -125,6 +150,17 @@ def encode(value: Any, *, for_key: bool = False) -> Any:
     if isinstance(value, Mapping):
         return {str(k): encode(v, for_key=for_key) for k, v in value.items()}
     return value
+
+
+def _in_key(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a field with this value decides the numbers."""
+    match field.metadata.get("key"):
+        case False:
+            return False
+        case "unless default":
+            return bool(value != field.default)
+        case _:
+            return True
 
 
 def decode(kind: Any, value: Any, where: str = "recipe") -> Any:

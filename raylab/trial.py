@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from raylab.data.prepared import Prepared
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import Recipe, Stage
 from raylab.seeds import Seeds
 from raylab.storage import Storage

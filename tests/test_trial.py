@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from raylab.data.prepared import Prepared
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.training.context import Context
 from raylab.training.evaluation import means, score
 from raylab.training.loop import READ_EVERY

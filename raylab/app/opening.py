@@ -24,7 +24,7 @@ from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.data.task import TaskData
 from raylab.errors import UserError
 from raylab.masking.policy import Policy
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec, encode
 from raylab.redaction import without_secrets
 from raylab.registry import add_plugins

@@ -9,7 +9,8 @@ from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import DataRequest, fingerprint, load
 from raylab.data.task import SPLITS, TaskData
 from raylab.errors import UserError
-from raylab.models.encoder_decoder import SIZES, checkpoint_config
+from raylab.models.build import checkpoint_config
+from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
 from raylab.storage import Storage
 

@@ -12,7 +12,7 @@ from raylab.cluster.sampler import SAMPLERS
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.errors import UserError, unknown
 from raylab.masking.policy import Policy
-from raylab.models.encoder_decoder import SIZES
+from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
 from raylab.search.compare import absent, differences
 from raylab.search.space import Setting

@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from raylab.data.prepared import Prepared
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec, Recipe, Stage, decode, encode
 from raylab.registry import add_plugins
 from raylab.search.apart import ProcessLost, apart

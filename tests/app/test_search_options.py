@@ -10,7 +10,7 @@ from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, 
 from raylab.cluster.runner import Placement
 from raylab.errors import UserError
 from raylab.masking.policy import Policy
-from raylab.models.encoder_decoder import SIZES
+from raylab.models.sizes import SIZES
 from raylab.search.space import load_space
 
 

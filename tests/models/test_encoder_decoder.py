@@ -8,8 +8,8 @@ import torch
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
-    BertConfig,
-    BertModel,
+    GPT2Config,
+    GPT2Model,
     PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
@@ -19,7 +19,8 @@ from raylab.data.invented import facts
 from raylab.data.prepared import Preparation, Prepared
 from raylab.data.tokenizer import train_bpe
 from raylab.errors import UserError
-from raylab.models.encoder_decoder import SIZES, build, checkpoint_config
+from raylab.models.build import build, checkpoint_config
+from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
 from tests import tiny
 
@@ -156,10 +157,9 @@ def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
         checkpoint_config(str(tmp_path))
 
 
-def test_an_encoder_is_told(tmp_path: Path) -> None:
-    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=50)
-    BertModel(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="is a bert model, no encoder-decoder"):
+def test_a_model_that_only_reads_on_is_told(tmp_path: Path) -> None:
+    GPT2Model(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=50, n_positions=16)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="is a gpt2 model, neither an encoder-decoder"):
         checkpoint_config(str(tmp_path))
 
 

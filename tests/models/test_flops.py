@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from raylab.data.prepared import Prepared
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.models.flops import CostModel
 from raylab.recipe import ModelSpec
 from raylab.training.loop import MicroBatch, sequence_loss

@@ -11,7 +11,7 @@ from raylab.errors import UserError
 from raylab.masking.policies.salient import Salient
 from raylab.masking.policies.span import Span
 from raylab.masking.policies.uniform import Uniform
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec
 from raylab.seeds import Seeds
 from raylab.stages.denoise import Denoise, _Batches

@@ -10,7 +10,7 @@ import torch
 
 from raylab.data.prepared import Prepared
 from raylab.masking.policies.uniform import Uniform
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec, Stage, decode, encode
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.context import Context

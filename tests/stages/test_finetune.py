@@ -9,7 +9,7 @@ import pytest
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec
 from raylab.stages.finetune import Finetune, _Batches
 from raylab.training.context import Context

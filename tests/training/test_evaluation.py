@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from raylab.data.prepared import Prepared
 from raylab.data.task import Example
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec
 from raylab.training import evaluation
 from raylab.training.evaluation import means, score

@@ -9,7 +9,7 @@ import torch
 
 from raylab.data.prepared import Prepared
 from raylab.errors import Diverged
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.models.flops import CostModel
 from raylab.recipe import ModelSpec
 from raylab.seeds import Seeds

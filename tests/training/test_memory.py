@@ -11,7 +11,7 @@ from torch import nn
 
 from raylab.data.prepared import Prepared
 from raylab.errors import OutOfMemory
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec, Recipe, encode, run_key
 from raylab.training import evaluation, loop
 from raylab.training.batching import MicroBatch

@@ -4,7 +4,7 @@ import pytest
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
-from raylab.models.encoder_decoder import build
+from raylab.models.build import build
 from raylab.recipe import ModelSpec
 from raylab.training.optimizer import Optimization
 

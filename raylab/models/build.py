@@ -1,0 +1,92 @@
+"""The base model of a recipe: of any family from random weights, or any checkpoint of an encoder or encoder-decoder."""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from raylab.errors import UserError
+from raylab.models.encoder import roberta
+from raylab.models.encoder_decoder import bart, t5
+from raylab.models.lstm import lstm
+from raylab.recipe import ModelSpec
+
+_RANDOM = {"t5": t5, "bart": bart, "roberta": roberta, "lstm": lstm}
+# as transformers' families call them: of T5; of BART; of BERT and most encoders; of DistilBERT, ModernBERT and ALBERT beside
+_DROPOUTS = (
+    "dropout_rate", "dropout", "attention_dropout", "activation_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob",
+    "embedding_dropout", "mlp_dropout",
+)  # fmt: skip
+
+
+def build(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    """The base model: from random weights drawn with `seed`, or the checkpoint named in `spec`.
+
+    Encoders come with the head of a masked language model; what a checkpoint lacks of it is drawn with `seed`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if spec.pretrained is not None:
+            return _from_checkpoint(spec, tokenizer)
+        if spec.embeddings is not None:
+            return lstm(spec, tokenizer, token_embeddings(spec.embeddings))
+        return _RANDOM[spec.family](spec, tokenizer)
+
+
+def is_encoder_decoder(spec: ModelSpec) -> bool:
+    """Whether the base model writes text; else it is an encoder. Raises UserError as `checkpoint_config` does."""
+    if spec.pretrained is not None:
+        return bool(checkpoint_config(spec.pretrained).is_encoder_decoder)
+    return spec.family in ("t5", "bart")
+
+
+def _from_checkpoint(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    assert spec.pretrained is not None
+    config = checkpoint_config(spec.pretrained)
+    for name in _DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, spec.dropout)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForMaskedLM
+    model: PreTrainedModel = kind.from_pretrained(spec.pretrained, config=config, dtype=torch.float32)
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer))
+    return model
+
+
+def token_embeddings(name_or_path: str) -> torch.Tensor:
+    """The token embeddings (V, E) of a checkpoint. Raises UserError as `checkpoint_config` does."""
+    checkpoint_config(name_or_path)
+    weight: torch.Tensor = AutoModel.from_pretrained(name_or_path, dtype=torch.float32).get_input_embeddings().weight
+    return weight.detach()
+
+
+def checkpoint_config(name_or_path: str) -> PretrainedConfig:
+    """The configuration of a checkpoint. Raises UserError where it is missing, has no weights, or is neither an encoder nor an
+    encoder-decoder."""
+    try:
+        config = AutoConfig.from_pretrained(name_or_path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no model at {name_or_path!r}: {str(error).splitlines()[0]} Give a folder with config.json and "
+            "model.safetensors, or a Hub name that is reachable."
+        ) from error
+    folder = Path(name_or_path)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"--base {name_or_path} holds no weights: no *.safetensors file. Save the model there with save_pretrained()."
+        )
+    if not config.is_encoder_decoder and type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        raise UserError(
+            f"--base {name_or_path} is a {config.model_type} model, neither an encoder-decoder (T5, BART, ...) nor an encoder "
+            "with a masked language model's head (BERT, RoBERTa, ...); give one of those."
+        )
+    return config
