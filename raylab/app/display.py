@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from raylab.app.console import console, duration, facts, figure
-from raylab.app.pace import Pace
+from raylab.app.pace import Conducted, Pace
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.measure import Measure
-from raylab.search.study import RACE_FROM, Conduct
+from raylab.search.study import RACE_FROM
 
 Live = dict[int, dict[str, Any]]  # by lane: the run it is at, as raylab.cluster.lanes tells it
 PLAIN_EVERY_S = 30.0
@@ -27,7 +27,7 @@ class Display:
     It goes around the runner: it has something to say while lanes start, and the last run to end is told as well.
     """
 
-    def __init__(self, conduct: Conduct, lanes: int, *, quiet: bool = False) -> None:
+    def __init__(self, conduct: Conducted, lanes: int, *, quiet: bool = False) -> None:
         self._out = Console(quiet=True) if quiet else console()
         self._pace, self._lanes = Pace(conduct, lanes), lanes
         self._measure = Measure.of(conduct.study)

@@ -69,15 +69,15 @@ def open_study(args: argparse.Namespace) -> Opened:
     inherited = heritage(args, parent, options, space) if parent else None
     if inherited:
         options["trials"] = args.more.total(inherited)
-    placement = _cluster_placement(args, cluster) if cluster else _placement(args)
-    storage, tracking_uri = _stores(args, new=started is None)
+    placement = placement_of(args, cluster)
+    storage, tracking_uri = stores(args, new=started is None)
 
     task, data = _load(options, storage)
     if known := started or parent:
         _check_same_data(known, task, data)
     settings = settings_of(options, task.name)
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
-    study = started or _new_study(name, options, settings, space, task, data, _command(args))
+    study = started or _new_study(name, options, settings, space, task, data, command_line(args))
     conduct = Conduct(settings, space, data, study)
     taken = () if started else tuple(_taken(conduct, inherited, priors(options["prior"], args.storage, conduct)))
     parameters = _parameters(settings.setting.base, data)
@@ -124,8 +124,13 @@ def _options(args: argparse.Namespace, started: Study | None, parent: Study | No
     return {**options, **moved}
 
 
+def placement_of(args: argparse.Namespace, cluster: Cluster | None) -> Placement:
+    """Lanes that fit on the cluster, or on this machine. The study's folder is not known yet."""
+    return _cluster_placement(args, cluster) if cluster else _placement(args)
+
+
 def _placement(args: argparse.Namespace) -> Placement:
-    """Lanes that fit on this machine. The study's folder is not known yet."""
+    """Lanes that fit on this machine."""
     gpus = args.gpus_per_worker if args.gpus_per_worker is not None else float(gpus_here() > 0)
     if gpus and not gpus_here():
         raise UserError(
@@ -153,11 +158,12 @@ def _placed(args: argparse.Namespace, gpus: float, fit: int) -> Placement:
         folder=args.storage.here, storage=args.storage, lanes=1, workers_per_lane=args.workers_per_lane, gpus_per_worker=gpus,
         plugins=tuple(str(p.resolve()) for p in args.plugins),
         log_level=args.log_level, checkpoint_every_s=args.checkpoint_every, hang_after_s=args.hang_after,
+        cache_bytes=args.cache_size,
     )  # fmt: skip
     return replace(one, lanes=args.lanes or max(1, fit // one.fewest_workers))
 
 
-def _stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
+def stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
     """The folder that is worked in and MLflow's address; these and the storage are found to work."""
     storage = usable(args.storage)
     if new and args.name and ((storage.here / args.name).exists() or storage.entries(args.name)):
@@ -189,7 +195,7 @@ def _new_study(
     )
 
 
-def _command(args: argparse.Namespace) -> str:
+def command_line(args: argparse.Namespace) -> str:
     """The command line, whichever way it was called: `raylab search` or `python -m raylab.search`."""
     return shlex.join(["raylab", args.command, *map(without_secrets, args.argv)])
 

@@ -3,42 +3,34 @@
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import Protocol
 
-from raylab.search.ledger import ENDED, Run
-from raylab.search.study import Conduct
+from raylab.search.ledger import ENDED, Run, Study
+from raylab.search.study import Phase
 
 LEAST_ENDED = 2  # runs of this process; before that, nothing is said about the time that is left
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Phase:
-    """What a study is at. left: runs that have not ended, of this phase and those that are sure to come."""
+class Conducted(Protocol):
+    """A study at work: a search, or the comparison of declared arms."""
 
-    name: str
-    done: int
-    of: int
-    left: int
+    study: Study
+
+    def phase(self) -> Phase:
+        """How far it is."""
 
 
 class Pace:
     """Counts a study's runs. Only what runs from now on says how fast it goes: a resumed study may have paused for days."""
 
-    def __init__(self, conduct: Conduct, lanes: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, conduct: Conducted, lanes: int, clock: Callable[[], float] = time.time) -> None:
         self._conduct, self._lanes, self._clock = conduct, lanes, clock
         self._since = clock()
         self._before = {run.key for run in conduct.study.runs.values() if run.state in ENDED}
 
     def phase(self) -> Phase:
-        """Explore until no trial is due, let the best race, then confirm."""
-        trials, due = self._conduct.settings.trials, self._conduct.still_due()
-        if due or not self._conduct.explored():
-            return Phase(name="Explore", done=trials - due, of=trials, left=due + self._conduct.fewest_runs())
-        confirming = self._conduct.confirmation()
-        asked = confirming or self._conduct.race()
-        done = sum(1 for _ in self._ended(request.key for request in asked))
-        ahead = 0 if confirming else self._conduct.fewest_runs()
-        return Phase(name="Confirm" if confirming else "Select", done=done, of=len(asked), left=len(asked) - done + ahead)
+        """What the study is at."""
+        return self._conduct.phase()
 
     def seconds_left(self) -> float | None:
         """From the mean time of the runs that ended in this process; None until there are two."""

@@ -84,16 +84,25 @@ def _told(value: Any) -> str:
 
 def settings_of(options: Mapping[str, Any], task: str) -> Settings:
     """The study's settings. Raises UserError for a `--set` that is not key=value or no positive number."""
+    numbers, fixed = numbers_of(options)
+    setting = Setting(task=task, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed, **numbers)
+    return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
+
+
+def numbers_of(options: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, str]]:
+    """How much every recipe trains at this scale unless `--set` says otherwise, and what else `--set` fixes."""
     fixed = dict(_pair(text) for text in options["set"])
     budget_tokens, finetune_steps = BUDGETS[options["scale"]]
     numbers = {"budget_tokens": budget_tokens, "finetune_steps": finetune_steps, "batch_size": 32}
-    numbers |= {name: _positive(name, fixed.pop(name)) for name in _SETTINGS & fixed.keys()}
-    base = ModelSpec(
+    return numbers | {name: _positive(name, fixed.pop(name)) for name in _SETTINGS & fixed.keys()}, fixed
+
+
+def base_of(options: Mapping[str, Any]) -> ModelSpec:
+    """The base model that the options describe."""
+    return ModelSpec(
         family=options["family"], scale=options["scale"], pretrained=options["base"], precision=options["precision"],
         dropout=0.0 if options["scale"] == "tiny" else 0.1,
     )  # fmt: skip
-    setting = Setting(task=task, base=base, policies=tuple(options["policies"]), fixed=fixed, **numbers)
-    return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from raylab.app.opening import Opened
 from raylab.app.outcome import plain, show_cost, show_next, show_verdict, storage_of, storage_option
 from raylab.app.planning import Budget, budget, tell_plan
 from raylab.cluster.attempt import COMPLETE, LaneLostError
-from raylab.cluster.runner import LaneRunner
+from raylab.cluster.runner import LaneRunner, Placement
 from raylab.cluster.tracking import Mirror
 from raylab.errors import Halted, UserError
 from raylab.masking.policy import Policy
@@ -55,8 +55,8 @@ def _search(opened: Opened, costs: Budget, begun: float, out: Console, *, quiet:
     folder = opened.placement.folder
     folder.mkdir(parents=True, exist_ok=opened.resumed)
     upkeep = Upkeep(opened.placement.place_of(folder), ended(opened.conduct.study), tell=lambda text: out.print(Text(text)))
-    with _alone(folder), upkeep, _ledger(opened, costs) as ledger:
-        _share_data(opened, out)
+    with alone(folder), upkeep, _ledger(opened, costs) as ledger:
+        share_data(opened.placement, opened.conduct.data.folder, out)
         mirror = Mirror(folder, opened.tracking_uri, folder.parent / "artifacts")
         mirror.start()
         try:
@@ -80,7 +80,7 @@ def _search(opened: Opened, costs: Budget, begun: float, out: Console, *, quiet:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """A ledger has one writer. The lock goes with the process, however that ends."""
     lock = FileLock(folder / "search.lock")
     try:
@@ -110,9 +110,9 @@ def _ledger(opened: Opened, costs: Budget) -> Iterator[Ledger]:
         yield ledger
 
 
-def _share_data(opened: Opened, out: Console) -> None:
+def share_data(placement: Placement, data: Path, out: Console) -> None:
     """With a bucket, lanes bring the data from there; elsewhere they open them where they lie."""
-    place = opened.placement.place_of(opened.conduct.data.folder)
+    place = placement.place_of(data)
     if place.bucket:
         out.print(Text(f"Taking the data to {place}, as far as they are not there."))
         place.push(last=COMPLETE, keyed=True)

@@ -5,6 +5,7 @@ run, not its lane.
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -31,8 +32,9 @@ COMPLETE = "meta.json"  # of prepared data: the file that is written and taken l
 class LaneConfig:
     """What every lane of a study is told: actor name of the queue, folders, workers and what each of them gets.
 
-    data, runs: addresses of places (see raylab.storage). workers: how many, or the fewest and the most. resize_every_s:
-    how often an elastic lane looks whether more fit.
+    data, runs: addresses of places (see raylab.storage); a request may name other data. workers: how many, or the fewest and
+    the most. resize_every_s: how often an elastic lane looks whether more fit. cache_bytes: how much the cache of stages may
+    hold on a machine; 0: there is none.
     """
 
     queue: str
@@ -44,6 +46,7 @@ class LaneConfig:
     plugins: tuple[dict[str, Any], ...] = ()  # as raylab.cluster.shipping packs them
     checkpoint_every_s: float = 30.0
     resize_every_s: float = 60.0
+    cache_bytes: int = 0
 
 
 class LaneLostError(RuntimeError):
@@ -59,6 +62,8 @@ def lane_loop(config: dict[str, Any]) -> None:
     from raylab.storage import Storage
     from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
+    from raylab.training.stage_cache import FOLDER as STAGES
+    from raylab.training.stage_cache import StageCache
     from raylab.trial import device_of
 
     torch.set_num_threads(config["threads"])
@@ -66,9 +71,11 @@ def lane_loop(config: dict[str, Any]) -> None:
         add_plugins(unpack(folder))
     queue = ray.get_actor(config["queue"], namespace=NAMESPACE)
     parallel = Parallel.current(device_of(config["gpus_per_worker"]))
-    data = Prepared(data_here(Storage.of(config["data"])))
+    opened = functools.cache(lambda address: Prepared(data_here(Storage.of(address))))
+    opened(config["data"])  # without its data a lane cannot stand here
     runs = Storage.of(config["runs"])
     memory = Memory(runs.here.parents[1] / "memory")  # beside the studies: what one learned, the next one knows
+    cache = StageCache(place=runs.parent.parent / STAGES, limit_bytes=config["cache_bytes"]) if config["cache_bytes"] else None
     here = ray.get_runtime_context().current_actor
     ray.get(queue.join.remote(config["lane"], parallel.rank, socket.gethostname(), os.getpid(), here))
     while True:
@@ -76,7 +83,8 @@ def lane_loop(config: dict[str, Any]) -> None:
         if request == {}:
             return
         if request is not None:
-            _Attempt(config, request, queue, parallel, data, runs / request["key"], memory).run()
+            data = opened(request.get("data") or config["data"])
+            _Attempt(config, request, queue, parallel, data, runs / request["key"], memory, cache).run()
 
 
 def data_here(place: Any) -> Path:
@@ -103,10 +111,10 @@ class _Attempt:
     """One request being run on this worker."""
 
     def __init__(
-        self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any, place: Any, memory: Any
+        self, config: dict[str, Any], request: Any, queue: Any, parallel: Any, data: Any, place: Any, memory: Any, cache: Any
     ) -> None:
         self.config, self.request, self.queue, self.parallel, self.data = config, request, queue, parallel, data
-        self.place, self.memory = place, memory
+        self.place, self.memory, self.cache = place, memory, cache
         self.key = request["key"]
         self.folder: Path = place.here
         self.ticker = _Ticker(config["lane"], request, queue, parallel)
@@ -172,7 +180,7 @@ class _Attempt:
             data=self.data, seeds=Seeds(**self.request["seeds"]), parallel=self.parallel, splits=self.request["splits"],
             rungs=self.request["rungs"], folder=self.place, checkpoint_every_s=self.config["checkpoint_every_s"],
             keep_model=self.folder / "model" if self.request["keep_model"] else None, memory=self.memory,
-            alive=self.ticker.alive,
+            alive=self.ticker.alive, cache=self.cache,
         )  # fmt: skip
         end: dict[str, Any] = {"key": self.key, "state": "finished", "metrics": {}, "scores": {}, "error": None}
         try:
@@ -190,7 +198,7 @@ class _Attempt:
 
     def _consume(self, execution: Any, end: dict[str, Any]) -> None:
         from raylab.recipe import Recipe, decode
-        from raylab.training.progress import Notice, Progress, Rung
+        from raylab.training.progress import Notice, Progress, Rung, Staged
         from raylab.trial import run_recipe
 
         events = run_recipe(decode(Recipe, self.request["recipe"]), execution)
@@ -205,6 +213,8 @@ class _Attempt:
                     end["state"] = "pruned"
             elif isinstance(event, Notice):
                 self.ticker.notice(event.text)
+            elif isinstance(event, Staged):
+                self.ticker.staged(event.key)
             else:
                 end |= {"metrics": dict(event.metrics), "scores": event.scores}
 
@@ -266,6 +276,11 @@ class _Ticker:
         """Something a person should know of the run."""
         if self.speaks:
             self.queue.notice.remote(self.request["key"], text)
+
+    def staged(self, stage: str) -> None:
+        """A prefix of stages is done."""
+        if self.speaks:
+            self.queue.staged.remote(stage)
 
     def flush(self) -> None:
         """Send what there is."""

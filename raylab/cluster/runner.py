@@ -32,6 +32,7 @@ from raylab.search.ledger import ENDED, FINAL, Ledger, Study
 from raylab.search.study import Conduct, Request
 from raylab.search.upkeep import Upkeep
 from raylab.storage import Storage
+from raylab.training.stage_cache import LIMIT_BYTES
 
 # Every question takes a millisecond or more of the cores that the workers compute on. Lanes tell news twice a second.
 POLL_S = 0.5
@@ -50,7 +51,7 @@ class Placement:
     hang_after_s: a lane's workers are killed when they tell nothing of their run for so long; start_within_s: when
     they are not up so long after there was room for them. idle_after_s: a lane that has waited for a run for so long
     gives its workers back until one waits; None: it keeps them. resize_every_s: how often an elastic lane looks
-    whether more workers fit."""
+    whether more workers fit. cache_bytes: how much the cache of stages may hold on a machine; 0: nothing is kept."""
 
     folder: Path
     lanes: int
@@ -65,6 +66,7 @@ class Placement:
     idle_after_s: float | None = None
     resize_every_s: float = 60.0
     storage: Storage | None = None
+    cache_bytes: int = LIMIT_BYTES
 
     def place_of(self, path: Path) -> Storage:
         """The place of a folder of the study, or of its data."""
@@ -126,7 +128,7 @@ class LaneRunner:
             queue=self.queue_name, data=place.place_of(self.data).address, runs=place.place_of(place.folder / "runs").address,
             workers=place.workers_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=tuple(pack(Path(folder)) for folder in place.plugins),
-            checkpoint_every_s=place.checkpoint_every_s, resize_every_s=place.resize_every_s,
+            checkpoint_every_s=place.checkpoint_every_s, resize_every_s=place.resize_every_s, cache_bytes=place.cache_bytes,
         )  # fmt: skip
         self.lanes = self._start(place.lanes, config, place.folder / "lanes")
 
@@ -175,10 +177,15 @@ class LaneRunner:
     def run(self, requests: Sequence[Request]) -> None:
         """Run these, as far as they have not ended yet."""
         due = [r for r in requests if not self.study.has_ended(r.key)]
-        self._asked |= {r.key: r.plain() for r in due}
+        asked = {r.key: {**r.plain(), "data": self._address(r.data)} for r in due}
+        self._asked |= asked
         with contextlib.suppress(RayActorError):  # who follows the ledger notices that, too, and asks another queue
-            ray.get([self.queue.submit.remote(r.plain()) for r in due])
+            ray.get([self.queue.submit.remote(request) for request in asked.values()])
         self._wait_for([r.key for r in due])
+
+    def _address(self, data: Path | None) -> str | None:
+        """Where lanes find the data of a run that reads others than its study's."""
+        return self.placement.place_of(data).address if data else None
 
     # --- the ledger's thread ------------------------------------------------------------------------------------
 

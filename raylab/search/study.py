@@ -20,13 +20,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
-from raylab.recipe import Recipe, decode, encode, run_key
+from raylab.recipe import Recipe, decode, encode, run_key, stage_keys
 from raylab.search.caps import EXPLORATION, SELECTION, VERDICT, Unlimited
 from raylab.search.labels import label
 from raylab.search.ledger import ENDED, Run, Study
@@ -63,7 +64,8 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One run that is asked for."""
+    """One run that is asked for. data: the folder of the prepared data that it reads, if they are not its study's.
+    stages: the keys of its prefixes, by which lanes share them."""
 
     recipe: Recipe
     seeds: Seeds
@@ -77,12 +79,24 @@ class Request:
     values: dict[str, Any] = field(default_factory=dict)
     keep_model: bool = False
     until: float | None = None  # Unix time at which it is stopped
+    data: Path | None = None
+    stages: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """JSON values: what crosses to a lane."""
         return {**{k: getattr(self, k) for k in ("role", "replicate", "key", "label", "trial", "values", "keep_model", "until")},
                 "recipe": encode(self.recipe), "seeds": encode(self.seeds), "splits": list(self.splits),
-                "rungs": list(self.rungs)}  # fmt: skip
+                "rungs": list(self.rungs), "stages": list(self.stages)}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """What a study is at. left: runs that have not ended, of this phase and those that are sure to come."""
+
+    name: str
+    done: int
+    of: int
+    left: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +190,17 @@ class Conduct:
         asked = list({request.key: request for request in reversed(requests)}.values())[::-1]  # equal arms run once
         refusal = self.allowance.refusal([request for request in asked if not self._ended(request)], VERDICT)
         return ([request for request in asked if request.key in self.study.runs] if refusal else asked), refusal
+
+    def phase(self) -> Phase:
+        """Explore until no trial is due, let the best race, then confirm."""
+        trials, due = self.settings.trials, self.still_due()
+        if due or not self.explored():
+            return Phase(name="Explore", done=trials - due, of=trials, left=due + self.fewest_runs())
+        confirming = self.confirmation()
+        asked = confirming or self.race()
+        done = sum(map(self._ended, asked))
+        ahead = 0 if confirming else self.fewest_runs()
+        return Phase(name="Confirm" if confirming else "Select", done=done, of=len(asked), left=len(asked) - done + ahead)
 
     def fewest_runs(self, arms: int = ARMS) -> int:
         """Runs of a verdict of so many arms that is clear at its first look, after exploration with a clear leader."""
@@ -285,7 +310,7 @@ class Conduct:
         return Request(
             recipe=recipe, seeds=seeds, role=role, replicate=replicate, key=run_key(recipe, seeds, self.data.fingerprint),
             label=name, splits=splits, rungs=rungs, trial=trial, values=values or {}, keep_model=keep,
-            until=self.allowance.until(role),
+            until=self.allowance.until(role), stages=tuple(stage_keys(recipe, seeds, self.data.fingerprint)),
         )  # fmt: skip
 
 
