@@ -11,7 +11,7 @@ from torch import nn
 
 from raylab.data.invented import facts
 from raylab.data.prepared import Preparation, Prepared, prepare
-from raylab.data.task import SPLITS, Example, Passage, TaskData
+from raylab.data.task import SPLITS, Passage, Question, TaskData
 from raylab.masking.policies.uniform import Uniform
 from raylab.recipe import ModelSpec, Recipe, digest
 from raylab.seeds import Seeds
@@ -28,12 +28,12 @@ TOKENS_A_PASSAGE = 38  # on average, of HOW's tokens
 
 def task() -> TaskData:
     """36 questions about 12 passages of one window each."""
-    splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    splits: dict[str, list[Question]] = {split: [] for split in SPLITS}
     passages: dict[str, Passage] = {}
     for i, fact in enumerate(facts()):
         passages[fact.title] = Passage(id=fact.title, title=fact.title, text=fact.text)
         answers = (fact.answer, *fact.aliases)
-        splits[fact.split].append(Example(id=f"q{i}", question=fact.question, answer=fact.answer, answers=answers))
+        splits[fact.split].append(Question(id=f"q{i}", question=fact.question, answer=fact.answer, answers=answers))
     return TaskData(
         name="invented", source="builtin:invented", version=1, splits={s: tuple(e) for s, e in splits.items()},
         corpus=tuple(passages.values()), corpus_name="invented",
@@ -99,7 +99,7 @@ def traced(what: Recipe, data: Prepared, *, stop_after: int | None = None, **exe
                     events.close()
             elif isinstance(event, Rung):
                 trace.rungs.append(event)
-            else:
+            elif isinstance(event, Result):
                 trace.result = event
     return trace
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from raylab.app.data_options import add_data_arguments, request_from
 from raylab.data import local
 from raylab.data.corpora import CORPORA
-from raylab.data.question_answering import DATASETS
+from raylab.data.family import known
 from raylab.data.source import ATLAS, fingerprint, known_datasets, load
-from raylab.data.task import SPLITS, Example, TaskData
+from raylab.data.task import SPLITS, Question, TaskData
 from raylab.errors import UserError, unknown
 
 HELP = "list the datasets, or show one as a search would read it"
@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> None:
     rows = [("NAME", "KIND", "FROM", "LICENCE"), (ATLAS, "both", "builtin:atlas", "public domain and MIT")]
-    rows += [(d.name, "questions", f"hub:{d.hub.id}", d.licence) for d in DATASETS.values()]
+    rows += [(d.name, family.name(), f"hub:{d.hub.id}", d.licence) for family, d in known().values()]
     rows += [(c.name, "corpus", f"hub:{c.hub.id}", c.licence) for c in CORPORA.values()]
     if args.data_dir:
         local.check_data_dir(args.data_dir)
-        for kind in local.KINDS:
-            rows += [(name, kind, f"local:{args.data_dir / name}", "see its folder") for name in local.names(args.data_dir, kind)]
+        found = {name: kind for name, kind in local.kinds(args.data_dir).items() if kind != local.OTHER}
+        rows += [(name, kind, f"local:{args.data_dir / name}", "see its folder") for name, kind in found.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -64,7 +64,7 @@ def _summary(data: TaskData) -> list[str]:
     ]
 
 
-def _one_line(example: Example) -> str:
+def _one_line(example: Question) -> str:
     others = [answer for answer in example.answers if answer != example.answer]
     shown = f" (also {', '.join(others[:4])}{', ...' if len(others) > 4 else ''})" if others else ""
     return f"{example.question} -> {example.answer}{shown}"
@@ -72,7 +72,7 @@ def _one_line(example: Example) -> str:
 
 def _validate(args: argparse.Namespace) -> None:
     path = local.find(args.dataset, args.data_dir)
-    if path is None and args.data_dir is None and args.dataset in (ATLAS, *DATASETS, *CORPORA):
+    if path is None and args.data_dir is None and args.dataset in (ATLAS, *known(), *CORPORA):
         raise UserError(
             f"{args.dataset} by itself names no local files. Give --data-dir DIR with DIR/{args.dataset}/, or a path."
         )
@@ -81,6 +81,6 @@ def _validate(args: argparse.Namespace) -> None:
     if local.kind_of(path) == "corpus":
         print(f"{path}: {len(local.read_corpus(path)):,} passages, no mistake found")
         return
-    questions = local.read_questions(path, {})
-    sizes = ", ".join(f"{split} {len(examples):,}" for split, examples in questions.splits.items())
-    print(f"{path}: {sizes} questions, {len(questions.passages):,} passages, no mistake found", *questions.notes, sep="\n")
+    family, examples = local.read_examples(path, {})
+    sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in examples.splits.items())
+    print(f"{path}: {sizes} {family.noun}s, {len(examples.passages):,} passages, no mistake found", *examples.notes, sep="\n")

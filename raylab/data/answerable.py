@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from raylab.data.task import Example
+from raylab.data.task import Question
 
 _WORD = re.compile(r"(?<![^\W_])\.?\d+(?:[.,]\d+)*(?![^\W_])|[^\W_]+")  # ".5" and "1,200" are words, not 5 and 200
 _END = ""  # no word is empty, so this key marks where an alias ends
@@ -35,17 +35,17 @@ class Occurrences:
         return self._as_written[written], self._folded[written.casefold()]
 
 
-def occurrences(examples: Iterable[Example], texts: Iterable[str]) -> Occurrences:
+def occurrences(examples: Iterable[Question], texts: Iterable[str]) -> Occurrences:
     """The counts of all the examples' aliases in the texts."""
     return Occurrences({alias for example in examples for alias in example.answers}, texts)
 
 
-def answerable(example: Example, counts: Occurrences) -> bool:
+def answerable(example: Question, counts: Occurrences) -> bool:
     """Whether an alias of the example stands in the corpus."""
     return any(counts.count(alias)[1] for alias in example.answers)
 
 
-def with_canonical_answer(example: Example, counts: Occurrences) -> Example:
+def with_canonical_answer(example: Question, counts: Occurrences) -> Question:
     """The example with the canonical answer that bits per answer are counted of.
 
     It is `answer` where the corpus has it as written; else the alias the corpus has most often (as written; then in

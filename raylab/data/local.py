@@ -9,17 +9,16 @@ are only read where no file has one. All files of a corpus are read.
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from raylab.data.assembly import Questions
-from raylab.data.question_answering import is_question, read_example, read_passages
-from raylab.data.rows import format_of, rows_of
-from raylab.data.task import SPLITS, Example, Passage
+from raylab.data.family import Examples, Family, Named, fitting
+from raylab.data.passages import read_passages
+from raylab.data.rows import Placed, format_of, rows_of
+from raylab.data.task import SPLITS, Passage
 from raylab.errors import UserError, unknown
 
-Kind = Literal["questions", "corpus", "other"]
-KINDS: tuple[Kind, ...] = ("questions", "corpus")  # what a task is made of
+CORPUS, OTHER = "corpus", "other"  # what a folder may hold besides a task of some family
 _SPLIT_WORD = re.compile(r"(?:^|[-_. ])(?:(?P<train>train)|(?P<test>test|devtest)|(?P<dev>dev|valid|val))", re.IGNORECASE)
 _EXACT = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev", "test": "test", "devtest": "test"}
 _LABELS = ("label", "target", "score", "labels")
@@ -57,39 +56,49 @@ def name_of(path: Path) -> str:
     return path.name.split(".")[0] if path.is_file() else path.resolve().name
 
 
-def names(data_dir: Path, kind: Kind) -> tuple[str, ...]:
-    """The folders of `data_dir` that hold questions, or texts, in files raylab can read."""
-    folders = sorted(folder for folder in data_dir.iterdir() if folder.is_dir())
-    return tuple(folder.name for folder in folders if kind_of(folder) == kind)
+def kinds(data_dir: Path) -> dict[str, str]:
+    """The folders of `data_dir`, and of each what it holds: the name of a task's family, a corpus, or something else."""
+    return {folder.name: kind_of(folder) for folder in sorted(data_dir.iterdir()) if folder.is_dir()}
 
 
-def kind_of(path: Path) -> Kind:
-    """What a folder or file holds, by its first row: questions, texts with nothing to predict, or something else."""
+def tasks(data_dir: Path) -> tuple[str, ...]:
+    """The folders of `data_dir` that hold a task."""
+    return tuple(name for name, kind in kinds(data_dir).items() if kind not in (CORPUS, OTHER))
+
+
+def corpora(data_dir: Path) -> tuple[str, ...]:
+    """The folders of `data_dir` that hold texts with nothing to predict."""
+    return tuple(name for name, kind in kinds(data_dir).items() if kind == CORPUS)
+
+
+def kind_of(path: Path) -> str:
+    """What a folder or file holds, by its first row."""
     try:
-        where, row = next(itertools.chain.from_iterable(map(rows_of, _files(path))), ("", {}))
+        _, row = _first(_files(path))
+        family = fitting(row)
     except UserError:  # a broken neighbour must not spoil a listing; reading it says what is wrong
-        return "other"
-    if is_question(row, where):
-        return "questions"
-    return "corpus" if isinstance(row.get("text"), str) and not any(label in row for label in _LABELS) else "other"
+        return OTHER
+    if family is not None:
+        return family.name()
+    return CORPUS if isinstance(row.get("text"), str) and not any(label in row for label in _LABELS) else OTHER
 
 
-def read_questions(path: Path, files: Mapping[str, str]) -> Questions:
-    """All questions at `path`. `files` names the file of a split (--splits) where its name does not say.
+def read_examples(path: Path, files: Mapping[str, str]) -> tuple[type[Family], Examples]:
+    """All examples at `path`, and their family. `files` names the file of a split (--splits) where its name does not say.
 
-    Raises UserError for a broken row (file and line), a file that is not there, or no row at all.
+    Raises UserError for rows of no family, a broken row (file and line), a file that is not there, or no row at all.
     """
     chosen, notes = _chosen(path, files) if files else _recognised(path)
-    passages: dict[str, Passage] = {}
-    splits: dict[str, tuple[Example, ...]] = {}
-    for split, paths in chosen.items():
-        rows = (row for file in paths for row in _read(file, passages))
-        splits[split] = tuple(rows)
-    if not any(splits.values()):
+    where, row = _first(itertools.chain(*chosen.values()))
+    if not row:
         raise UserError(
-            f"there is no readable row in {_listed(path, itertools.chain(*chosen.values()))}; expected one question a row."
+            f"there is no readable row in {_listed(path, itertools.chain(*chosen.values()))}; expected one example a row."
         )
-    return Questions(splits=splits, passages=tuple(passages.values()), notes=notes)
+    family = fitting(row)
+    if family is None:
+        raise UserError(f"{where} fits no family of tasks; it has {', '.join(row)}. See raylab data list --help for what does.")
+    read = family.read({split: _named(paths) for split, paths in chosen.items()})
+    return family, replace(read, notes=(*notes, *read.notes))
 
 
 def read_corpus(path: Path) -> tuple[Passage, ...]:
@@ -104,12 +113,15 @@ def read_corpus(path: Path) -> tuple[Passage, ...]:
     return tuple(passages.values())
 
 
-def _read(file: Path, passages: dict[str, Passage]) -> Iterator[Example]:
-    stem = file.name.split(".")[0]
-    for number, (where, row) in enumerate(rows_of(file), start=1):
-        example, own = read_example(row, where, f"{stem}-{number}")
-        passages.update((p.id, p) for p in own)
-        yield example
+def _first(files: Iterable[Path]) -> Placed:
+    """The first row of the files, or an empty one."""
+    return next(itertools.chain.from_iterable(map(rows_of, files)), ("", {}))
+
+
+def _named(files: Iterable[Path]) -> Iterator[Named]:
+    for file in files:
+        stem = file.name.split(".")[0]
+        yield from ((f"{stem}-{number}", where, row) for number, (where, row) in enumerate(rows_of(file), start=1))
 
 
 def _files(path: Path) -> tuple[Path, ...]:

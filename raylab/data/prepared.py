@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerBase
 
 from raylab.data.annotation import Annotation
 from raylab.data.corpus import Corpus, tokenise
+from raylab.data.family import family_of
 from raylab.data.files import written_once
-from raylab.data.task import SPLITS, Example, TaskData
+from raylab.data.task import QUESTION_ANSWERING, SPLITS, TaskData
 from raylab.data.tokenizer import ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
 from raylab.masking.corrupt import Symbols
 from raylab.recipe import digest
@@ -67,14 +68,14 @@ def _write(data: TaskData, how: Preparation, folder: Path) -> None:
     Corpus.write(tokenise(data.corpus, tokenizer, how.max_tokens), folder)
     examples = {split: [asdict(e) for e in data.splits[split]] for split in SPLITS}
     (folder / "examples.json").write_text(json.dumps(examples, ensure_ascii=False), encoding="utf-8")
-    (folder / "meta.json").write_text(json.dumps({"task": data.name, "max_tokens": how.max_tokens}))
+    meta = {"task": data.name, "max_tokens": how.max_tokens, "family": data.family, "labels": data.labels}
+    (folder / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
 
 
 def _training_text(data: TaskData) -> Iterable[str]:
     yield from (f"{p.title}: {p.text}" for p in data.corpus)
     for example in data.splits["train"]:
-        yield example.question
-        yield example.answer
+        yield from family_of(data.family).texts(example)
 
 
 class Prepared:
@@ -83,9 +84,11 @@ class Prepared:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.fingerprint = folder.name
-        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         self.task: str = meta["task"]
         self.max_tokens: int = meta["max_tokens"]
+        self.family: str = meta.get("family", QUESTION_ANSWERING)
+        self.labels: tuple[str, ...] = tuple(meta.get("labels", ()))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -106,6 +109,13 @@ class Prepared:
         return ids_of(self.tokenizer, [e.question for e in examples]), ids_of(self.tokenizer, [e.answer for e in examples])
 
     @cached_property
-    def splits(self) -> dict[str, tuple[Example, ...]]:
+    def splits(self) -> dict[str, tuple[Any, ...]]:
+        """The examples of each split, of the family's class."""
+        example = family_of(self.family).example
         stored = json.loads((self.folder / "examples.json").read_text(encoding="utf-8"))
-        return {split: tuple(Example(**{**e, "answers": tuple(e["answers"])}) for e in stored[split]) for split in SPLITS}
+        return {split: tuple(example(**{k: _frozen(v) for k, v in e.items()}) for e in stored[split]) for split in SPLITS}
+
+
+def _frozen(value: Any) -> Any:
+    """A list of JSON as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value

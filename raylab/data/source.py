@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from raylab.data import hub, local
-from raylab.data.assembly import Limits, Questions, Texts, assemble, narrow
+from raylab.data.assembly import Limits, Texts, assemble, narrow
 from raylab.data.corpora import CORPORA, Corpus
-from raylab.data.question_answering import DATASETS, Dataset, read_example, read_passages
-from raylab.data.task import SPLITS, Passage, TaskData
+from raylab.data.family import Dataset, Examples, Family, family_of, known
+from raylab.data.passages import read_passages
+from raylab.data.task import QUESTION_ANSWERING, SPLITS, Passage, TaskData
 from raylab.errors import UserError, unknown
 from raylab.recipe import canonical, encode
 
@@ -64,7 +65,7 @@ def load(request: DataRequest) -> TaskData:
     if request.dataset == ATLAS or request.source == "builtin":
         return _from_atlas(request, "--source builtin was asked for")
     try:
-        return _from_hub(request, DATASETS[request.dataset])
+        return _from_hub(request, *known()[request.dataset])
     except hub.HubUnreachable as unreachable:
         if request.source == "hub":
             raise
@@ -74,6 +75,8 @@ def load(request: DataRequest) -> TaskData:
 def fingerprint(data: TaskData) -> str:
     """20 hexadecimal digits over the content of splits and corpus: the same for equal content, wherever it came from."""
     content = hashlib.blake2b(digest_size=10)
+    if data.family != QUESTION_ANSWERING:
+        content.update(canonical([data.family, data.labels]).encode())
     for split in SPLITS:
         content.update(canonical([split, encode(data.splits[split])]).encode())
     content.update(canonical(encode(data.corpus)).encode())
@@ -82,7 +85,7 @@ def fingerprint(data: TaskData) -> str:
 
 def known_datasets(data_dir: Path | None) -> tuple[str, ...]:
     """All names `--dataset` takes: those of the table, the atlas, and the folders of `data_dir`."""
-    return tuple(sorted({*DATASETS, ATLAS, *(local.names(data_dir, "questions") if data_dir else ())}))
+    return tuple(sorted({*known(), ATLAS, *(local.tasks(data_dir) if data_dir else ())}))
 
 
 def _local_path(request: DataRequest) -> Path | None:
@@ -92,12 +95,12 @@ def _local_path(request: DataRequest) -> Path | None:
         _check_elsewhere(name, source)
         return None
     path = local.find(name, data_dir)
-    if path is None and name not in DATASETS:
+    if path is None and name not in known():
         raise unknown("dataset", name, known_datasets(data_dir), f"A folder is given by its path, e.g. ./{name}.")
     if path is None and data_dir is not None:
-        held = ", ".join(local.names(data_dir, "questions")) or "none"
+        held = ", ".join(local.tasks(data_dir)) or "none"
         raise UserError(
-            f"--data-dir {data_dir} has no folder {name!r}; with questions there are: {held}. "
+            f"--data-dir {data_dir} has no folder {name!r}; with tasks there are: {held}. "
             "Name one of these, or leave --data-dir out for the Hub."
         )
     if path is None and source == "local":
@@ -110,25 +113,25 @@ def _check_elsewhere(name: str, source: Source) -> None:
         raise UserError(f"--dataset {name} is a path, which --source {source} does not read. Use --source local or auto.")
     if name == ATLAS and source in ("hub", "local"):
         raise UserError(f"--dataset {ATLAS} comes with raylab, not from --source {source}. Use --source builtin or auto.")
-    if name not in (ATLAS, *DATASETS):
-        raise unknown("dataset", name, [ATLAS, *DATASETS])
+    if name not in (ATLAS, *known()):
+        raise unknown("dataset", name, [ATLAS, *known()])
 
 
 def _from_local(request: DataRequest, path: Path) -> TaskData:
     name = local.name_of(path)
     texts = _texts(request, request.corpus) if request.corpus is not None else None
-    questions = local.read_questions(path, request.splits)
-    if texts is None and not questions.passages:
+    family, examples = local.read_examples(path, request.splits)
+    if texts is None and not examples.passages:
         raise UserError(
             f"{name} needs a corpus, as its rows carry no passages: give --corpus NAME_OR_PATH{_corpora_hint(request)}."
         )
-    texts = texts or Texts(name=f"{name} passages", passages=questions.passages)
-    version = DATASETS[name].version if name in DATASETS else 1
-    return assemble(questions, texts, request.limits, name=name, source=f"local:{path}", version=version)
+    texts = texts or Texts(name=f"{name} passages", passages=examples.passages)
+    version = known()[name][1].version if name in known() else 1
+    return assemble(examples, texts, request.limits, family=family, name=name, source=f"local:{path}", version=version)
 
 
 def _corpora_hint(request: DataRequest) -> str:
-    found = local.names(request.data_dir, "corpus") if request.data_dir is not None else ()
+    found = local.corpora(request.data_dir) if request.data_dir is not None else ()
     return (
         f"; in {request.data_dir} there are {', '.join(found)}"
         if found
@@ -136,15 +139,18 @@ def _corpora_hint(request: DataRequest) -> str:
     )
 
 
-def _from_hub(request: DataRequest, dataset: Dataset) -> TaskData:
+def _from_hub(request: DataRequest, family: type[Family], dataset: Dataset) -> TaskData:
     texts = _texts(request, request.corpus) if request.corpus is not None else None
-    splits = {}
-    for split, there in dataset.splits.items():
-        rows = hub.rows(dataset.hub, there, request.max_examples)
-        splits[split] = tuple(read_example(row, where, f"{there}-{n}")[0] for n, (where, row) in enumerate(rows, start=1))
+    rows = {
+        split: [(f"{there}-{n}", *placed) for n, placed in enumerate(hub.rows(dataset.hub, there, request.max_examples), start=1)]
+        for split, there in dataset.splits.items()
+    }
+    examples = family.read(rows, dataset)
     texts = texts or _texts(request, dataset.corpus)
-    source = f"hub:{dataset.hub.id}"
-    return assemble(Questions(splits=splits), texts, request.limits, name=dataset.name, source=source, version=dataset.version)
+    return assemble(
+        examples, texts, request.limits, family=family, name=dataset.name, source=f"hub:{dataset.hub.id}",
+        version=dataset.version,
+    )  # fmt: skip
 
 
 def _from_atlas(request: DataRequest, reason: str) -> TaskData:
@@ -158,8 +164,9 @@ def _from_atlas(request: DataRequest, reason: str) -> TaskData:
         return narrow(data, request.limits)
     texts = _texts(request, str(request.corpus))
     return assemble(
-        Questions(splits=data.splits), texts, request.limits, name=data.name, source=data.source, version=data.version
-    )
+        Examples(splits=data.splits), texts, request.limits, family=family_of(data.family), name=data.name, source=data.source,
+        version=data.version,
+    )  # fmt: skip
 
 
 def _texts(request: DataRequest, name: str) -> Texts:
@@ -172,7 +179,7 @@ def _texts(request: DataRequest, name: str) -> Texts:
 
         return Texts(name=ATLAS, passages=atlas.load().corpus)
     if name not in CORPORA:
-        own = local.names(request.data_dir, "corpus") if request.data_dir is not None else ()
+        own = local.corpora(request.data_dir) if request.data_dir is not None else ()
         raise unknown("corpus", name, {ATLAS, *CORPORA, *own}, f"A folder or file is given by its path, e.g. ./{name}.")
     return _texts_from_hub(CORPORA[name], request.max_passages)
 

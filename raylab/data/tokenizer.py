@@ -34,7 +34,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
 
 
 def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
-    """A pretrained fast tokenizer. Raises UserError if it is not there, has no offsets, or lacks pad and eos."""
+    """A pretrained fast tokenizer; where it has no eos, its sep (BERT's) serves as one. Raises UserError if it is not there, has
+    no offsets, or lacks pad and eos."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
     except (OSError, ValueError) as error:
@@ -44,8 +45,10 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
         ) from error
     if not tokenizer.is_fast:
         raise UserError(f"the tokenizer of {name_or_path!r} has no fast version; raylab needs its character offsets.")
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = tokenizer.sep_token
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
-        raise UserError(f"the tokenizer of {name_or_path!r} has no pad or no eos token; an encoder-decoder needs both.")
+        raise UserError(f"the tokenizer of {name_or_path!r} has no pad token, or neither eos nor sep; a model needs both.")
     return tokenizer
 
 

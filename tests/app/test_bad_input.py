@@ -18,7 +18,7 @@ import ray
 from raylab.app import opening, search
 from raylab.app.cli import Parser, main
 from raylab.cluster import tracking, tracking_store
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.data.rows import Row
 from raylab.search.ledger import Ledger
 from raylab.search.studies import folders

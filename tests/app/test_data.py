@@ -8,7 +8,7 @@ import pytest
 
 from raylab.app.cli import main
 from raylab.app.data_options import add_data_arguments, request_from
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.data.source import DataRequest
 
 

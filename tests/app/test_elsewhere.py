@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.search.ledger import Study
 from tests.cluster.heads import Head, head
 

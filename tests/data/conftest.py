@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.data.rows import Row
 
 

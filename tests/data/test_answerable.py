@@ -3,7 +3,7 @@
 import pytest
 
 from raylab.data.answerable import Occurrences, answerable, occurrences, with_canonical_answer
-from raylab.data.task import Example
+from raylab.data.task import Question
 
 TEXTS = ("The USA and the Usa; New York, new york.", "In 1999 about 1,200 people (.5 %) saw J. R. R. Tolkien's U.S. visit.")
 
@@ -31,8 +31,8 @@ def test_occurrences(phrase: str, count: tuple[int, int]) -> None:
     assert Occurrences([phrase, "new york city", "usa and"], TEXTS).count(phrase) == count
 
 
-def _ask(answer: str, *aliases: str) -> Example:
-    return Example(id="1", question="?", answer=answer, answers=(answer, *aliases))
+def _ask(answer: str, *aliases: str) -> Question:
+    return Question(id="1", question="?", answer=answer, answers=(answer, *aliases))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def _ask(answer: str, *aliases: str) -> Example:
         (_ask("Rum", "Whisky"), "Rum"),  # none at all
     ],
 )
-def test_canonical_answer(example: Example, canonical: str) -> None:
+def test_canonical_answer(example: Question, canonical: str) -> None:
     counts = occurrences([example], ["Gin is a drink.", "They drink gin, gin."])
     chosen = with_canonical_answer(example, counts)
     assert chosen.answer == canonical

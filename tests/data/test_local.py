@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raylab.data import local
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.data.rows import Row
 from raylab.errors import UserError
 
@@ -18,7 +18,7 @@ def _ask(*names: str) -> list[Row]:
 
 
 def _ids(path: Path, **files: str) -> dict[str, list[str]]:
-    return {split: [e.id for e in examples] for split, examples in local.read_questions(path, files).splits.items()}
+    return {split: [e.id for e in examples] for split, examples in local.read_examples(path, files)[1].splits.items()}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_files_are_recognised_by_name(files: list[str], expected: dict[str, str]
 def test_files_that_are_not_read_are_noted(write: Write, tmp_path: Path) -> None:
     for name in ("train", "dev", "dev_ood", "extra"):
         write(tmp_path / f"{name}.jsonl", _ask(name))
-    assert "dev_ood.jsonl, extra.jsonl" in local.read_questions(tmp_path, {}).notes[0]
+    assert "dev_ood.jsonl, extra.jsonl" in local.read_examples(tmp_path, {})[1].notes[0]
 
 
 def test_splits_can_be_named(write: Write, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_single_file_is_a_dataset(write: Write, tmp_path: Path) -> None:
 def test_no_readable_row_is_the_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(content)
     with pytest.raises(UserError, match="no readable row"):
-        local.read_questions(tmp_path, {})
+        local.read_examples(tmp_path, {})
     with pytest.raises(UserError, match="no readable row"):
         local.read_corpus(tmp_path)
 
@@ -77,7 +77,7 @@ def test_no_readable_row_is_the_error(content: str, tmp_path: Path) -> None:
 def test_no_readable_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("nothing")
     with pytest.raises(UserError, match="holds no file raylab can read"):
-        local.read_questions(tmp_path, {})
+        local.read_examples(tmp_path, {})
     with pytest.raises(UserError, match="no readable row"):
         local.read_corpus(tmp_path)
 
@@ -85,7 +85,7 @@ def test_no_readable_file_is_an_error(tmp_path: Path) -> None:
 def test_a_broken_row_names_file_and_line(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", [*_ask("a"), {"question": "Who?", "answers": "me"}])
     with pytest.raises(UserError, match=r"train\.jsonl, line 2: answers is 'me'"):
-        local.read_questions(tmp_path, {})
+        local.read_examples(tmp_path, {})
     write(tmp_path / "corpus" / "all.jsonl", [{"text": "A"}, {"title": "B"}])
     with pytest.raises(UserError, match=r"all\.jsonl, line 2 has no `text`; got title"):
         local.read_corpus(tmp_path / "corpus")
@@ -94,7 +94,7 @@ def test_a_broken_row_names_file_and_line(write: Write, tmp_path: Path) -> None:
 def test_passages_are_read_once(write: Write, tmp_path: Path) -> None:
     rows = [{**row, "title": "T", "passage": "a and b"} for row in _ask("a", "b")]
     write(tmp_path / "all.jsonl", rows)
-    questions = local.read_questions(tmp_path, {})
+    _, questions = local.read_examples(tmp_path, {})
     (passage,) = questions.passages
     assert {e.passage for e in questions.splits["train"]} == {passage.id}
     assert local.read_corpus(tmp_path) == (passage,)
@@ -104,9 +104,9 @@ def test_kinds(data_dir: Path, write: Write) -> None:
     write(data_dir / "reviews" / "all.jsonl", [{"text": "Good.", "label": 1}])
     (data_dir / "broken").mkdir()
     (data_dir / "broken" / "train.jsonl").write_text("{")
-    assert local.names(data_dir, "questions") == tuple(sorted(DATASETS))
-    assert local.names(data_dir, "corpus") == ("towns",)
-    assert local.names(data_dir, "other") == ("broken", "reviews")
+    assert local.tasks(data_dir) == tuple(sorted(DATASETS))
+    assert local.corpora(data_dir) == ("towns",)
+    assert {name for name, kind in local.kinds(data_dir).items() if kind == local.OTHER} == {"broken", "reviews"}
 
 
 def test_find(data_dir: Path) -> None:

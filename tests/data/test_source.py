@@ -14,10 +14,10 @@ from huggingface_hub import constants
 
 from raylab.data import atlas
 from raylab.data.corpora import CORPORA
-from raylab.data.question_answering import DATASETS
+from raylab.data.families.question_answering import DATASETS
 from raylab.data.rows import Row
 from raylab.data.source import DataRequest, fingerprint, load
-from raylab.data.task import SPLITS, Example, Passage, TaskData
+from raylab.data.task import SPLITS, Passage, Question, TaskData
 from raylab.errors import UserError
 
 Write = Callable[[Path, Iterable[Row]], None]
@@ -33,7 +33,7 @@ def _stub_atlas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _atlas() -> TaskData:
     corpus = tuple(Passage(id=str(i), title="", text=f"The capital of land {i} is Town{i}.") for i in range(30))
     examples = tuple(
-        Example(id=str(i), question=f"Capital of land {i}?", answer=f"Town{i}", answers=(f"Town{i}",), passage=str(i))
+        Question(id=str(i), question=f"Capital of land {i}?", answer=f"Town{i}", answers=(f"Town{i}",), passage=str(i))
         for i in range(30)
     )
     splits = {"train": examples[:20], "dev": examples[20:25], "test": examples[25:]}
@@ -214,7 +214,7 @@ def test_requests_that_cannot_be_met(change: dict[str, Any], said: str, data_dir
 
 def test_a_known_dataset_that_is_not_in_the_folder(data_dir: Path) -> None:
     (data_dir / "triviaqa").rename(data_dir / "trivia")
-    with pytest.raises(UserError, match=r"has no folder 'triviaqa'; with questions there are: nq_open, trivia, webquestions"):
+    with pytest.raises(UserError, match=r"has no folder 'triviaqa'; with tasks there are: nq_open, trivia, webquestions"):
         load(DataRequest(dataset="triviaqa", data_dir=data_dir, corpus="towns"))
 
 

@@ -4,19 +4,19 @@ import pytest
 
 from raylab.data.scoring import normalise
 from raylab.data.splits import check_filled, complete, keep_apart, sample
-from raylab.data.task import SPLITS, Example
+from raylab.data.task import SPLITS, Question
 from raylab.errors import UserError
 
 
-def _ask(question: str) -> Example:
-    return Example(id=question, question=question, answer="x", answers=("x",))
+def _ask(question: str) -> Question:
+    return Question(id=question, question=question, answer="x", answers=("x",))
 
 
 MANY = tuple(_ask(f"Question number {i}?") for i in range(3000))
 
 
 def test_rows_without_splits_are_split_80_10_10() -> None:
-    made, notes = complete({"train": MANY})
+    made, notes = complete({"train": MANY}, "question")
     shares = [len(made[split]) / len(MANY) for split in SPLITS]
     assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
     assert sum(len(made[split]) for split in SPLITS) == len(MANY)
@@ -24,25 +24,25 @@ def test_rows_without_splits_are_split_80_10_10() -> None:
 
 
 def test_a_question_keeps_its_split_whatever_stands_beside_it() -> None:
-    whole, _ = complete({"train": MANY})
-    half, _ = complete({"dev": MANY[::-2]})
+    whole, _ = complete({"train": MANY}, "question")
+    half, _ = complete({"dev": MANY[::-2]}, "question")
     for split in SPLITS:
         assert set(half[split]) <= set(whole[split])
 
 
 def test_spellings_of_one_question_share_a_split() -> None:
-    made, _ = complete({"train": (*MANY, *(_ask(f"  the QUESTION number {i}") for i in range(3000)))})
+    made, _ = complete({"train": (*MANY, *(_ask(f"  the QUESTION number {i}") for i in range(3000)))}, "question")
     asked = {split: {normalise(e.question) for e in made[split]} for split in SPLITS}
     assert not asked["train"] & asked["dev"] and not asked["train"] & asked["test"] and not asked["dev"] & asked["test"]
 
 
 def test_given_splits_stay() -> None:
     given = {"train": MANY[:10], "dev": MANY[10:12], "test": MANY[12:20]}
-    assert complete(given) == (given, ())
+    assert complete(given, "question") == (given, ())
 
 
 def test_only_dev_missing_leaves_test_alone() -> None:
-    made, notes = complete({"train": MANY[500:], "test": MANY[:500]})
+    made, notes = complete({"train": MANY[500:], "test": MANY[:500]}, "question")
     assert made["test"] == MANY[:500]
     assert len(made["dev"]) / 2500 == pytest.approx(0.1, abs=0.02)
     assert "a tenth of train" in notes[0]
@@ -50,7 +50,7 @@ def test_only_dev_missing_leaves_test_alone() -> None:
 
 def test_train_is_cleared_of_what_stands_in_dev_or_test() -> None:
     given = {"train": (_ask("A one"), _ask("two"), _ask("three")), "dev": (_ask("one"), _ask("four")), "test": (_ask("Four!"),)}
-    kept, notes = keep_apart(given)
+    kept, notes = keep_apart(given, "question")
     assert [e.question for e in kept["train"]] == ["two", "three"]
     assert [e.question for e in kept["dev"]] == ["one"]
     assert kept["test"] == given["test"]
@@ -59,7 +59,7 @@ def test_train_is_cleared_of_what_stands_in_dev_or_test() -> None:
 
 def test_an_empty_split_is_an_error() -> None:
     with pytest.raises(UserError, match="no question is left in dev and test"):
-        check_filled({"train": MANY[:1], "dev": (), "test": ()}, "after reading")
+        check_filled({"train": MANY[:1], "dev": (), "test": ()}, "after reading", "question")
 
 
 def test_a_sample_goes_by_content_and_keeps_the_order() -> None:

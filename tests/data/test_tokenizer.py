@@ -84,7 +84,7 @@ def test_a_tokenizer_that_has_nothing_to_mask_with_is_told() -> None:
 @pytest.mark.parametrize("special", [{"pad_token": "<pad>"}, {"eos_token": "</s>"}])
 def test_a_tokenizer_without_pad_or_eos_is_told(special: dict[str, str], tmp_path: Path) -> None:
     words(**special).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="has no pad or no eos token"):
+    with pytest.raises(UserError, match="has no pad token, or neither eos nor sep"):
         load_tokenizer(str(tmp_path))
 
 

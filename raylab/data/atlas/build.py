@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from raylab.data.atlas.questions import Question
+from raylab.data.atlas.questions import Question as Asked
 from raylab.data.atlas.record import Prose, Record
 from raylab.data.scoring import normalise
-from raylab.data.task import SPLITS, Example, Passage, TaskData
+from raylab.data.task import SPLITS, Passage, Question, TaskData
 from raylab.recipe import digest
 from raylab.seeds import derive
 
@@ -21,7 +21,7 @@ HELD_OUT = 0.15  # of each kind's questions for dev, and as many for test
 _NAME_OR_DATE = re.compile(r"(?<=[a-z,] )[A-Z][\w'-]+(?: [A-Z][\w'-]+)*|\b1\d{3}\b|\b20[0-2]\d\b")
 
 
-def build(records: Sequence[Record], questions: Sequence[Question]) -> TaskData:
+def build(records: Sequence[Record], questions: Sequence[Asked]) -> TaskData:
     """The task that asks `questions` over passages of `records`."""
     evidence = {passage_id(q.prose): _passage(q.prose, q.rendered) for q in questions}
     asked_of = defaultdict(list)
@@ -48,8 +48,8 @@ def _passage(prose: Prose, rendered: bool) -> Passage:
     return Passage(id=passage_id(prose), title=prose.title, text=prose.text, rendered=rendered)
 
 
-def _example(question: Question) -> Example:
-    return Example(
+def _example(question: Asked) -> Question:
+    return Question(
         id=digest(question.text),
         question=question.text,
         answer=question.answers[0],
@@ -60,7 +60,7 @@ def _example(question: Question) -> Example:
     )
 
 
-def _neighbours(record: Record, asked: Sequence[Question]) -> list[Prose]:
+def _neighbours(record: Record, asked: Sequence[Asked]) -> list[Prose]:
     """As many passages of the record as it has evidence: those that name the most that nobody asks about."""
     evidence = {q.prose for q in asked if not q.rendered}
     answers = {q.answers[0] for q in asked}
@@ -72,10 +72,10 @@ def _unasked(text: str, answers: set[str]) -> int:
     return sum(span not in answers for span in set(_NAME_OR_DATE.findall(text)))
 
 
-def _splits(examples: Iterable[Example]) -> dict[str, tuple[Example, ...]]:
+def _splits(examples: Iterable[Question]) -> dict[str, tuple[Question, ...]]:
     """Each kind's questions in the order of their hash: the first go to dev, the next to test, the rest to train."""
     ordered = sorted(examples, key=lambda e: (e.kind, derive(0, normalise(e.question))))
-    made: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    made: dict[str, list[Question]] = {split: [] for split in SPLITS}
     for _, same_kind in groupby(ordered, key=lambda e: e.kind):
         rows = list(same_kind)
         held_out = max(1, round(HELD_OUT * len(rows)))

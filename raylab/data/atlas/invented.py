@@ -1,6 +1,6 @@
 """Twelve invented passages and the questions on them: the atlas in small, for tests that need no package."""
 
-from raylab.data.task import SPLITS, Example, Passage, TaskData
+from raylab.data.task import SPLITS, Passage, Question, TaskData
 
 _ROWS = (
     # title, passage, kind, question, accepted answers
@@ -35,7 +35,7 @@ def fixture() -> TaskData:
     """A task with four questions a split, made of nothing but this file."""
     passages = tuple(Passage(id=f"invented-{i}", title=row[0], text=row[1]) for i, row in enumerate(_ROWS))
     examples = [
-        Example(id=f"invented-{i}", question=question, answer=answers[0], answers=answers, kind=kind, passage=f"invented-{i}")
+        Question(id=f"invented-{i}", question=question, answer=answers[0], answers=answers, kind=kind, passage=f"invented-{i}")
         for i, (_, _, kind, question, answers) in enumerate(_ROWS)
     ]
     return TaskData(
