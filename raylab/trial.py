@@ -2,18 +2,18 @@
 
 import copy
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from torch import nn
 
 from raylab.data.prepared import Prepared
 from raylab.models.build import build
-from raylab.recipe import Recipe, Stage
+from raylab.recipe import Recipe, Stage, stage_keys
 from raylab.seeds import Seeds
 from raylab.storage import Storage
 from raylab.training.checkpoint import Checkpoints
@@ -21,7 +21,8 @@ from raylab.training.context import Context
 from raylab.training.evaluation import means, score
 from raylab.training.memory import Memory, told
 from raylab.training.parallel import Parallel
-from raylab.training.progress import Notice, Progress, Result, Rung
+from raylab.training.progress import Notice, Progress, Result, Rung, Staged
+from raylab.training.stage_cache import Found, StageCache, load
 
 PROBE_STEPS = 0.4  # of the finetuning's steps, in the short finetuning that judges a rung
 PROBE_QUESTIONS = 256  # of dev, at a rung
@@ -29,12 +30,15 @@ PROBE_QUESTIONS = 256  # of dev, at a rung
 
 @dataclass(kw_only=True, slots=True)
 class Totals:
-    """What a run has used so far, over all workers."""
+    """What a run has used so far, over all workers; what was reused of other runs' stages is counted apart."""
 
     steps: int = 0
     tokens: int = 0
     target_tokens: int = 0
     flops: float = 0.0
+    reused_tokens: int = 0
+    reused_flops: float = 0.0
+    reused_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, progress: Progress) -> None:
@@ -56,6 +60,21 @@ class Totals:
         for name, value in plain.items():
             setattr(self, name, value)
 
+    def reuse(self, cost: Mapping[str, float]) -> None:
+        """Count what a prefix from the cache has cost when it was trained."""
+        self.reused_tokens += int(cost["tokens"])
+        self.reused_flops += cost["flops"]
+        self.reused_seconds += cost["seconds"]
+
+    def cost(self) -> dict[str, float]:
+        """What the model has cost so far, whoever trained it."""
+        trained = sum(seconds for part, seconds in self.seconds.items() if part not in ("start", "rungs"))
+        return {
+            "tokens": self.tokens + self.reused_tokens,
+            "flops": self.flops + self.reused_flops,
+            "seconds": trained + self.reused_seconds,
+        }
+
     def used(self) -> dict[str, float]:
         """Everything but the seconds, as metrics of the run."""
         return {name: value for name, value in self.plain().items() if name != "seconds"}
@@ -71,7 +90,7 @@ class Execution:
     way, with its checkpoints in `folder` (None: none; a Storage may keep them in a bucket as well) and its final model
     saved to `keep_model` (None: dropped). `memory` knows how many rows fit. `totals` is filled as the run goes, so that
     a run that ends badly still says what it used. `alive` is called now and then where no step is yielded for long, for
-    whoever watches that a run does not hang."""
+    whoever watches that a run does not hang. `cache`: where models after a prefix of stages are found and left."""
 
     data: Prepared
     seeds: Seeds
@@ -84,14 +103,15 @@ class Execution:
     memory: Memory = field(default_factory=Memory)
     totals: Totals = field(default_factory=Totals)
     alive: Callable[[], None] = lambda: None
+    cache: StageCache | None = None
 
 
-Event = Progress | Rung | Notice | Result
+Event = Progress | Rung | Notice | Staged | Result
 
 
 def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Event, None, None]:
-    """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, a Notice for what
-    a person should know, one Result last.
+    """Run every stage, then finetune, then score. Yields Progress a step, a Rung a score on the way, a Staged when a
+    prefix of the stages is done, a Notice for what a person should know, one Result last.
 
     A stopped run goes on from its newest checkpoint. Raises Diverged and OutOfMemory; closing the generator stops the
     run.
@@ -111,39 +131,85 @@ def _run_from(checkpoints: Checkpoints, recipe: Recipe, execution: Execution) ->
     totals = execution.totals
     totals.restore(checkpoints.restored_totals or {})
     with _timed(totals, "start"), execution.parallel.together():
-        model = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
+        model: nn.Module = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
     context = Context(
         data=execution.data, seeds=execution.seeds, parallel=execution.parallel, checkpoints=checkpoints,
         memory=execution.memory, precision=recipe.base.precision,
     )  # fmt: skip
-    for name, stage in _remaining(recipe, checkpoints.stage):
-        for progress in stage.run(model, replace(context, stage=name)):
+    prefixes = _Prefixes(recipe, execution)
+    named = [(f"{i}-{stage.name()}", stage) for i, stage in enumerate((*recipe.stages, recipe.finetune))]
+    first = prefixes.first(_done(named, checkpoints.stage))
+    rungs = _Rungs(recipe, context, execution)
+    for i, (name, stage) in enumerate(named):
+        with execution.parallel.together():
+            model = stage.equip(model, context).to(execution.parallel.device)
+        for progress in stage.run(model, replace(context, stage=name)) if i >= first else ():
             totals.add(progress)
             yield replace(progress, position=totals.steps)
             yield from (Notice(text=text) for text in checkpoints.notices())
-            if stage is not recipe.finetune and (fraction := _rung_passed(progress, execution.rungs)):
-                with _timed(totals, "rungs"):
-                    metrics = _probe(model, recipe.finetune, context, execution.alive)
-                yield Rung(fraction=fraction, metrics=metrics)
+            yield from rungs.passed(i, progress, model)
+        yield from prefixes.ended(i, model, trained=i >= first)
     yield _finish(model, execution)
 
 
-def _remaining(recipe: Recipe, checkpointed: str | None) -> list[tuple[str, Stage]]:
-    """The stages from the checkpointed one on, each with the name checkpoints know it by."""
-    named = [(f"{i}-{stage.name()}", stage) for i, stage in enumerate((*recipe.stages, recipe.finetune))]
+def _done(named: Sequence[tuple[str, Stage]], checkpointed: str | None) -> int:
+    """How many stages lie before the one of the checkpoint."""
     names = [name for name, _ in named]
-    return named[names.index(checkpointed) :] if checkpointed in names else named
+    return names.index(checkpointed) if checkpointed in names else 0
 
 
-def _rung_passed(progress: Progress, rungs: Sequence[float]) -> float | None:
-    """The rung that this step reaches, if any; a rung at the end is the run's own result."""
-    reached = [r for r in rungs if r < 1 and progress.step == max(1, round(r * progress.steps))]
-    return reached[0] if reached else None
+class _Prefixes:
+    """The prefixes of a run's stages in the cache, if there is one: what is found there, and what is left there."""
+
+    def __init__(self, recipe: Recipe, execution: Execution) -> None:
+        self.cache, self.parallel, self.totals = execution.cache, execution.parallel, execution.totals
+        self.keys = stage_keys(recipe, execution.seeds, execution.data.fingerprint)
+        self.found: Found | None = None
+        base, names = recipe.base, [stage.name() for stage in recipe.stages]
+        on = f"{base.pretrained or f'{base.family}, {base.scale}'}, {execution.data.task}"
+        self.words = [f"{' + '.join(names[: n + 1])} ({on})" for n in range(len(names))]
+
+    def first(self, done: int) -> int:
+        """The first stage to be trained: after those that lie before a checkpoint (`done`), or in the cache."""
+        found = self.cache.find(self.keys, self.parallel) if self.cache else None
+        if found is not None and found.stages > done:
+            self.found = found
+        return self.found.stages if self.found else done
+
+    def ended(self, number: int, model: nn.Module, trained: bool) -> Iterator[Event]:
+        """Stage `number` is done, or was before. What of it is kept is told: whoever waits for it need not any longer."""
+        if number >= len(self.keys):
+            return
+        if self.found and self.found.stages == number + 1:
+            load(self.found, model)
+            self.totals.reuse(self.found.cost)
+        if self.cache:
+            if trained and self.parallel.rank == 0:
+                self.cache.keep(self.keys[number], model, self.totals.cost(), self.words[number])
+            yield from (Notice(text=text) for text in self.cache.notices())
+        yield Staged(key=self.keys[number])
 
 
-def _probe(model: PreTrainedModel, finetune: Stage, context: Context, alive: Callable[[], None]) -> dict[str, float]:
+class _Rungs:
+    """The fractions of a recipe's pretraining at which it is judged."""
+
+    def __init__(self, recipe: Recipe, context: Context, execution: Execution) -> None:
+        self.finetune, self.context, self.execution = recipe.finetune, context, execution
+        steps = [len(stage.reads(context)) for stage in recipe.stages] if execution.rungs else []
+        self.before = [sum(steps[:n]) for n in range(len(steps))]
+        self.at = {max(1, round(rung * sum(steps))): rung for rung in reversed(execution.rungs) if rung < 1}
+
+    def passed(self, stage: int, progress: Progress, model: nn.Module) -> Iterator[Event]:
+        """The rung that this step reaches, if any, with its score; a rung at the end is the run's own result."""
+        if stage < len(self.before) and (fraction := self.at.get(self.before[stage] + progress.step)):
+            with _timed(self.execution.totals, "rungs"):
+                metrics = _probe(model, self.finetune, self.context, self.execution.alive)
+            yield Rung(fraction=fraction, metrics=metrics)
+
+
+def _probe(model: nn.Module, finetune: Stage, context: Context, alive: Callable[[], None]) -> dict[str, float]:
     """The dev score of a copy after a short finetuning; the run itself is left as it was."""
-    twin = copy.deepcopy(model)
+    twin = finetune.equip(copy.deepcopy(model), context).to(context.parallel.device)
     short = replace(finetune, steps=max(1, round(PROBE_STEPS * finetune.steps)))  # type: ignore[type-var, attr-defined]
     for _ in short.run(twin, replace(context, checkpoints=Checkpoints(), stage="probe")):
         alive()
@@ -151,7 +217,7 @@ def _probe(model: PreTrainedModel, finetune: Stage, context: Context, alive: Cal
     return means(score(twin, questions, context.data, context.parallel, context.memory, alive), "dev")
 
 
-def _finish(model: PreTrainedModel, execution: Execution) -> Result:
+def _finish(model: nn.Module, execution: Execution) -> Result:
     scores, metrics = {}, {}
     with _timed(execution.totals, "evaluation"):
         for split in execution.splits:
@@ -159,7 +225,7 @@ def _finish(model: PreTrainedModel, execution: Execution) -> Result:
             scores[split] = score(model, questions, execution.data, execution.parallel, execution.memory, execution.alive)
             metrics.update(means(scores[split], split))
     if execution.keep_model is not None and execution.parallel.rank == 0:
-        model.save_pretrained(execution.keep_model)
+        model.save_pretrained(execution.keep_model)  # type: ignore[operator]
         execution.data.tokenizer.save_pretrained(execution.keep_model)
     metrics |= {**execution.totals.used(), "parameters": sum(p.numel() for p in model.parameters())}
     return Result(metrics=metrics, scores=scores, seconds=execution.totals.times())

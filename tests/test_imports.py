@@ -16,7 +16,7 @@ EDGES = ("ray", "mlflow", "optuna")
 # What a part may import: its own level, and those above it in this list.
 LEVELS = (
     {"errors", "redaction", "registry", "seeds", "recipe", "storage"},
-    {"data", "masking", "mixture", "synthetic", "models", "training"},
+    {"data", "masking", "mixture", "synthetic", "models", "training", "families"},
     {"stages"},
     {"trial", "verdict"},
     {"search"},

@@ -23,6 +23,7 @@ COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test 
     "search": "search a space on a dataset, end with a verdict, a report and the winning model",
     "continue": "continue a study: more trials, another space, failures tried again",
     "submit": "run a search on a cluster, without this machine, and follow it",
+    "study": "run a study of experiments/: declared recipes on paired seeds, and the table of their differences",
     "run": "run one recipe with one seed, without a search",
     "export": "write a study's winner as a Hugging Face model folder",
     "report": "write a study's report anew, and send MLflow what it lacks",
@@ -31,6 +32,7 @@ COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test 
     "show": "show one study, or what differs between two studies or two runs",
     "policy": "list the masking policies, or show what one hides",
     "data": "list the datasets, or show one as a search would read it",
+    "cache": "show the cache of pretrained stages, or make it smaller",
     "doctor": "check packages, storage, tracking server, GPUs and a cluster's nodes",
     "bench": "run one of raylab's benchmarks",
 }

@@ -7,14 +7,16 @@ import sys
 import time
 from pathlib import Path
 
+from raylab.app.cache import size
 from raylab.app.data_options import add_data_arguments
 from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 
 HELP = "search a space on a dataset, end with a verdict, a report and the winning model"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # a folder's name that needs no quotes in a shell
-_TAKEN = ("artifacts", "data", "mlflow.db")  # what lies beside the studies
-CHECKPOINT_EVERY_S, HANG_AFTER_S = 30.0, 300.0  # Placement's, which takes Ray to import; a test holds them equal
+_TAKEN = ("artifacts", "data", "memory", "mlflow.db", "products", "single", "stages")  # what lies beside the studies
+# Placement's, which takes Ray to import; a test holds them equal
+CHECKPOINT_EVERY_S, HANG_AFTER_S, CACHE_BYTES = 30.0, 300.0, 20 * 10**9
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -108,6 +110,11 @@ def add_place_arguments(how: argparse._ActionsContainer) -> None:
     )
     how.add_argument("--yes", action="store_true", help="begin on a cluster without asking")
     add_storage_argument(how)
+    how.add_argument(
+        "--cache-size", type=size, default=CACHE_BYTES, metavar="SIZE",
+        help="how much the models after pretraining, which recipes that begin alike share, may take of a disk; 0 for none "
+        "(default: 20GB)",
+    )  # fmt: skip
     how.add_argument("--name", metavar="NAME", help="the study's name (default: space, dataset and time)")
     how.add_argument(
         "--plugins", type=Path, action="append", default=[], metavar="DIR", help="your own policies, laid out like raylab/"
@@ -174,10 +181,15 @@ def check(args: argparse.Namespace) -> None:
     """Raise UserError for options that do not go together, or can't be."""
     if not (args.space or args.space_file or args.resume or args.parent):
         raise UserError("no space to search. Name one, e.g. `raylab search masking --dataset triviaqa`.")
-    if args.resume and args.name:
-        raise UserError("--resume goes on under the study's own name; leave --name out.")
     if args.go_on and not args.name:
         raise UserError("--go-on is about the study of a --name; give one.")
+    check_place(args)
+
+
+def check_place(args: argparse.Namespace) -> None:
+    """Raise UserError for options of `add_place_arguments` that do not go together, or can't be."""
+    if args.resume and args.name:
+        raise UserError("--resume goes on under the study's own name; leave --name out.")
     if args.address and not (args.yes or args.plan or sys.stdin.isatty()):
         raise UserError(
             "a search on a cluster begins once you have agreed to its plan, and there is no terminal to ask. Give --yes."

@@ -10,6 +10,9 @@ Faults of the machines cost attempts, each told with its reason: a run whose lan
 up, by whichever lane is free first, up to three attempts in all. A lane that was given more or fewer workers costs
 none. What a recipe raises is its result and is never tried again.
 
+Runs that begin with the same stages wait for the first of them, which leaves the model after those stages in the stage cache
+(see raylab.training.stage_cache): a request carries the keys of its `stages`, and a lane tells when one of them is `staged`.
+
 What is known of the lanes themselves stands in `raylab.cluster.roster`.
 """
 
@@ -67,6 +70,7 @@ class Queue:
         self._runs = {key: _Run(request={"key": key}, end=dict(end)) for key, end in ended.items()}
         self._lost = dict(lost or {})
         self._waiting: deque[str] = deque()
+        self._training: dict[str, str] = {}  # by stage key: the run that trains this prefix, for all that wait for it
         self._arrived = asyncio.Event()
         self._lanes = Roster(idle_after_s)
         self._events: list[dict[str, Any]] = []
@@ -118,7 +122,7 @@ class Queue:
         if self._closed and not self._waiting:
             return False
         answer = self._lanes.sleep(lane)
-        self._lanes.call(len(self._waiting))
+        self._lanes.call(len(self._ready()))
         return await answer
 
     async def gathering(self, lane: int, controller: Any) -> None:
@@ -153,15 +157,16 @@ class Queue:
         at.barren = 0
         at.rest()
         turn = at.turn
-        if not self._waiting and not self._closed:
+        if not self._ready() and (self._waiting or not self._closed):
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), min(IDLE_S, self._lanes.idle_after_s or IDLE_S))
         if at.turn != turn:
             return None  # to nobody: its workers were lost meanwhile
-        if self._waiting:
-            return self._start(lane, self._waiting.popleft())
-        if self._closed or self._lanes.has_waited(lane):
+        if ready := self._ready():
+            self._waiting.remove(ready[0])
+            return self._start(lane, ready[0])
+        if (self._closed and not self._waiting) or self._lanes.has_waited(lane):
             at.fall()
             return {}
         return None
@@ -169,13 +174,18 @@ class Queue:
     def _call(self) -> None:
         """A run has come to wait: wake the lanes that are up, and those that must come."""
         self._arrived.set()
-        self._lanes.call(len(self._waiting))
+        self._lanes.call(len(self._ready()))
+
+    def _ready(self) -> list[str]:
+        """The runs that wait for a lane alone, and not for a prefix that another run trains."""
+        return [key for key in self._waiting if self._training.keys().isdisjoint(self._runs[key].request.get("stages", ()))]
 
     def _start(self, lane: int, key: str) -> dict[str, Any]:
         run = self._runs[key]
         run.decide(False)  # a lane that was lost at a rung asks there again
         run.attempts += 1
         self._lanes[lane].begin(key)
+        self._training |= dict.fromkeys(run.request.get("stages", ()), key)
         if self._closed and not self._waiting:
             self._lanes.dismiss()
         self._tell("start", key=key, lane=lane, attempt=run.attempts)
@@ -193,6 +203,16 @@ class Queue:
     async def restored(self, key: str, attempt: int, position: int) -> None:
         """A run goes on from a checkpoint, or from its start again: `position` steps are behind it."""
         self._tell("restored", key=key, attempt=attempt, position=position)
+
+    async def staged(self, stage: str) -> None:
+        """A prefix of stages is done, and in the cache if it could be kept: nobody need wait for it."""
+        self._training.pop(stage, None)
+        self._call()
+
+    def _let_go(self, key: str) -> None:
+        """A run trains nothing any more that others wait for."""
+        for stage in [stage for stage, run in self._training.items() if run == key]:
+            del self._training[stage]
 
     async def notice(self, key: str, text: str) -> None:
         """Something a person should know of a run that goes on all the same."""
@@ -242,6 +262,9 @@ class Queue:
 
     def _end(self, end: dict[str, Any]) -> None:
         run = self._runs[end["key"]]
+        self._let_go(end["key"])
+        if self._waiting:
+            self._call()
         if run.end is None:
             run.end = {"event": "end", **end}
             self._tell(**run.end)
@@ -273,6 +296,7 @@ class Queue:
         position = at.live.get("position", 0)
         self._tell("lost", key=key, lane=lane, attempt=run.attempts, position=position, reason=reason, fault=fault)
         run.faults += fault
+        self._let_go(key)
         at.fall()
         if run.faults >= ATTEMPTS:
             error = f"infrastructure: the lane was lost {ATTEMPTS} times while it ran this recipe; the last time: {reason}"

@@ -35,11 +35,13 @@ class Symbols:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Model input, padded to the longest row of each side. Label padding is -100."""
+    """Model input, padded to the longest row of each side. Label padding is -100. segments_BT: 1 in the second of two texts, for
+    models that tell them apart."""
 
     input_ids_BT: np.ndarray  # int64
     attention_BT: np.ndarray  # bool, False at padding
     labels_BU: np.ndarray  # int64
+    segments_BT: np.ndarray | None = None  # int64
 
 
 def corrupt(passages: Passages, mask: Mask, symbols: Symbols, target: Target, max_length: int, *, leading: bool = True) -> Batch:
@@ -65,15 +67,24 @@ def corrupt(passages: Passages, mask: Mask, symbols: Symbols, target: Target, ma
     return Batch(input_ids_BT=inputs_BT, attention_BT=attention_BT, labels_BU=labels_BU)
 
 
-def mlm(passages: Passages, mask: Mask, symbols: Symbols) -> Batch:
-    """Encoder input of unchanged length (BERT, Devlin et al. 2019), labels at the hidden positions only. Adds no eos."""
+def mlm(passages: Passages, mask: Mask, symbols: Symbols, *, first: int | None = None, last: int | None = None) -> Batch:
+    """Encoder input, one position a token (BERT, Devlin et al. 2019), labels at the hidden positions only.
+
+    first, last: symbols that are set before and after every passage, such as BERT's [CLS] and [SEP].
+    """
     shown_N, masked_N = _shown(passages, mask)
-    lengths_B = np.diff(passages.starts_R1)
-    there_BT = np.arange(lengths_B.max(initial=0)) < lengths_B[:, None]
+    shift = int(first is not None)
+    ends_B = shift + np.diff(passages.starts_R1)
+    place_T = np.arange(ends_B.max(initial=shift) + (last is not None)) if len(ends_B) else np.arange(0)
+    there_BT = (place_T >= shift) & (place_T < ends_B[:, None])
     inputs_BT, labels_BT = np.full((2, *there_BT.shape), [[[symbols.pad]], [[IGNORED]]], dtype=np.int64)
     inputs_BT[there_BT] = np.where(masked_N, np.int64(symbols.mask), shown_N)
     labels_BT[there_BT] = np.where(mask.hidden_N, passages.tokens_N, np.int64(IGNORED))
-    return Batch(input_ids_BT=inputs_BT, attention_BT=there_BT, labels_BU=labels_BT)
+    if first is not None:
+        inputs_BT[:, 0] = first
+    if last is not None:
+        inputs_BT[np.arange(len(ends_B)), ends_B] = last
+    return Batch(input_ids_BT=inputs_BT, attention_BT=place_T < (ends_B + (last is not None))[:, None], labels_BU=labels_BT)
 
 
 Column = tuple[np.ndarray, np.ndarray]  # for each token of the batch: a value, and whether it is written

@@ -18,6 +18,7 @@ class MicroBatch:
     input_ids_BT: torch.Tensor
     attention_BT: torch.Tensor
     labels_BU: torch.Tensor
+    segments_BT: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,11 @@ def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens:
 
 
 def _rows(batch: Batch, rows: slice) -> Batch:
-    return Batch(input_ids_BT=batch.input_ids_BT[rows], attention_BT=batch.attention_BT[rows], labels_BU=batch.labels_BU[rows])
+    segments_BT = None if batch.segments_BT is None else batch.segments_BT[rows]
+    return Batch(
+        input_ids_BT=batch.input_ids_BT[rows], attention_BT=batch.attention_BT[rows], labels_BU=batch.labels_BU[rows],
+        segments_BT=segments_BT,
+    )  # fmt: skip
 
 
 def _nothing_asked(batch: Batch) -> Batch:
@@ -77,7 +82,7 @@ def _nothing_asked(batch: Batch) -> Batch:
 def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
     """Copy rows to the device without their common padding; from pinned memory, in the background, on a GPU."""
     width = max(1, int(batch.attention_BT[rows].sum(axis=1).max(initial=1)))
-    target = max(1, int((batch.labels_BU[rows] != -100).sum(axis=1).max(initial=1)))
+    target = 1 + int(np.flatnonzero((batch.labels_BU[rows] != -100).any(axis=0)).max(initial=0))
 
     def moved(array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -87,6 +92,7 @@ def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
         input_ids_BT=moved(batch.input_ids_BT[rows, :width]),
         attention_BT=moved(batch.attention_BT[rows, :width]),
         labels_BU=moved(batch.labels_BU[rows, :target]),
+        segments_BT=None if batch.segments_BT is None else moved(batch.segments_BT[rows, :width]),
     )
 
 

@@ -62,7 +62,7 @@ class Checkpoints:
         if self._found is None or self._found[1]["stage"] != stage:
             return 0
         folder, manifest = self._found
-        _load_weights(model, load_file(folder / "model.safetensors"))
+        load_weights(model, load_file(folder / "model.safetensors"))
         _load_optimizer(model, optimizer, load_file(folder / "optimizer.safetensors"))
         return int(manifest["step"])
 
@@ -93,7 +93,7 @@ class Checkpoints:
     def _write(self, folder: Path, place: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        save_file(_weights(model), folder / "model.safetensors")
+        save_file(weights_of(model), folder / "model.safetensors")
         save_file(_optimizer_state(model, optimizer), folder / "optimizer.safetensors")
         sizes = {f.name: f.stat().st_size for f in folder.iterdir()}
         (folder / MANIFEST).write_text(json.dumps({**place, "sizes": sizes, "totals": self.totals()}))
@@ -109,13 +109,14 @@ class Checkpoints:
         return untold
 
 
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """Parameters and buffers by name; tied ones once, under their first name."""
     named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
 
 
-def _load_weights(model: nn.Module, stored: dict[str, torch.Tensor]) -> None:
+def load_weights(model: nn.Module, stored: dict[str, torch.Tensor]) -> None:
+    """Take up weights that `weights_of` gave."""
     with torch.no_grad():
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
             tensor.copy_(stored[name])

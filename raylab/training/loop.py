@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -55,13 +56,13 @@ class Training:
     batches: Callable[[int], StepBatch]
     optimization: Optimization
     seed: int
-    loss: Callable[[PreTrainedModel, MicroBatch], torch.Tensor] = sequence_loss
+    loss: Callable[[Any, MicroBatch], torch.Tensor] = sequence_loss
     precision: str = "float32"
     uniform_loss: float = math.inf
 
 
 def train(
-    model: PreTrainedModel, training: Training, parallel: Parallel, checkpoints: Checkpoints, memory: Memory
+    model: nn.Module, training: Training, parallel: Parallel, checkpoints: Checkpoints, memory: Memory
 ) -> Iterator[Progress]:
     """Train `model` in place from its newest checkpoint in this stage, or the start. Raises Diverged, OutOfMemory."""
     optimizer = training.optimization.optimizer(model)
@@ -91,9 +92,7 @@ def train(
             checkpoints.save(training.stage, step + 1, model, optimizer)
 
 
-def _accumulate(
-    model: PreTrainedModel, batch: StepBatch, training: Training, step: int, parallel: Parallel, rows: int
-) -> torch.Tensor:
+def _accumulate(model: nn.Module, batch: StepBatch, training: Training, step: int, parallel: Parallel, rows: int) -> torch.Tensor:
     """Leave this worker's part of the global mean loss's gradient in the parameters, computed `rows` rows at a time;
     return its summed loss."""
     model.zero_grad(set_to_none=True)  # what an attempt with more rows left

@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from transformers import PreTrainedModel
+from torch import nn
 
 from raylab.errors import OutOfMemory
 
@@ -32,10 +32,11 @@ class Memory:
         self.folder = folder
         self._fits: dict[str, Fit] = {}
 
-    def of(self, model: PreTrainedModel, purpose: str, device: torch.device) -> "Fit":
+    def of(self, model: nn.Module, purpose: str, device: torch.device) -> "Fit":
         """What fits of `model` on `device` for a purpose, such as training in bfloat16."""
         size = sum(parameter.numel() for parameter in model.parameters())
-        what = f"{model.config.model_type} of {size} parameters, {purpose}, on {_described(device)}"
+        config: Any = model.config
+        what = f"{config.model_type} of {size} parameters, {purpose}, on {_described(device)}"
         if what not in self._fits:
             self._fits[what] = Fit(what, device, self.folder / f"{_file_name(what)}.json" if self.folder else None)
         return self._fits[what]

@@ -10,7 +10,8 @@ class Progress:
 
     position: optimizer steps of the whole run so far. loss: nats a target token, None where it was not read from the
     device (that is done every few steps, as it waits for the device). corpus_tokens: tokens read before masking (0 in
-    finetuning). seconds: where this step's time went, by part.
+    finetuning). seconds: where this step's time went, by part. measured: what the stage found out about the model with this
+    step, as metrics of the run.
     """
 
     stage: str
@@ -24,6 +25,7 @@ class Progress:
     target_tokens: int
     flops: float
     seconds: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,13 @@ class Notice:
     """Something a person should know of a run that goes on all the same."""
 
     text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staged:
+    """A prefix of the recipe's stages is done. Its model stands in the stage cache, or will not, under this stage key."""
+
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedModel
 
 from raylab.data.prepared import Prepared
-from raylab.data.task import Example
+from raylab.data.task import Question
+from raylab.families.question_answering import ANSWER_TOKENS
 from raylab.models.build import build
 from raylab.recipe import ModelSpec
 from raylab.training import evaluation
@@ -21,7 +22,7 @@ def model(request: pytest.FixtureRequest, data: Prepared) -> PreTrainedModel:
     return build(ModelSpec(family=request.param, dropout=0.3), data.tokenizer, seed=3)
 
 
-def bits_by_hand(model: PreTrainedModel, example: Example, data: Prepared) -> float:
+def bits_by_hand(model: PreTrainedModel, example: Question, data: Prepared) -> float:
     """One token after the other, each given those before it; no padding, no batch."""
     plain = {"add_special_tokens": False}
     eos = data.tokenizer.eos_token_id
@@ -56,9 +57,9 @@ def test_a_score_depends_on_its_question_alone(model: PreTrainedModel, data: Pre
 def test_answers_are_judged_by_all_aliases(model: PreTrainedModel, data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     replies = {"Who?": "the Beatles!", "Where?": "in Rome now", "When?": ""}
     examples = [
-        Example(id="1", question="Who?", answer="Fab Four", answers=("Fab Four", "Beatles")),
-        Example(id="2", question="Where?", answer="Rome", answers=("Rome",)),
-        Example(id="3", question="When?", answer="1066", answers=("1066",)),
+        Question(id="1", question="Who?", answer="Fab Four", answers=("Fab Four", "Beatles")),
+        Question(id="2", question="Where?", answer="Rome", answers=("Rome",)),
+        Question(id="3", question="When?", answer="1066", answers=("1066",)),
     ]
 
     def generate(input_ids: torch.Tensor, **settings: object) -> torch.Tensor:
@@ -80,12 +81,12 @@ def test_greedy_answers_are_the_likeliest_tokens(model: PreTrainedModel, data: P
     eos = data.tokenizer.eos_token_id
     input_ids = torch.tensor([[*data.tokenizer(question, add_special_tokens=False)["input_ids"], eos]])
     said = [model.eval().config.decoder_start_token_id]
-    for _ in range(evaluation.ANSWER_TOKENS):
+    for _ in range(ANSWER_TOKENS):
         said.append(int(model(input_ids=input_ids, decoder_input_ids=torch.tensor([said])).logits[0, -1].argmax()))
         if said[-1] == eos:
             break
     answer = data.tokenizer.decode(said, skip_special_tokens=True)
-    example = Example(id="1", question=question, answer=answer, answers=(answer,))
+    example = Question(id="1", question=question, answer=answer, answers=(answer,))
     assert score(model, [example, *data.splits["dev"]], data, Parallel(), Memory())["exact_match"][0] == 1.0
 
 

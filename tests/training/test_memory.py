@@ -11,9 +11,10 @@ from torch import nn
 
 from raylab.data.prepared import Prepared
 from raylab.errors import OutOfMemory
+from raylab.families.question_answering import QuestionAnswering
 from raylab.models.build import build
 from raylab.recipe import ModelSpec, Recipe, encode, run_key
-from raylab.training import evaluation, loop
+from raylab.training import loop
 from raylab.training.batching import MicroBatch
 from raylab.training.memory import Fit, Memory, told
 from tests import tiny
@@ -141,15 +142,15 @@ def test_a_run_ends_only_where_one_row_does_not_fit(data: Prepared, monkeypatch:
 
 
 def test_answers_are_scored_in_smaller_parts(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, score_batch, seen = tiny.traced(RECIPE, data), evaluation._score_batch, []
+    whole, answers, seen = tiny.traced(RECIPE, data), QuestionAnswering.answers, []
 
-    def narrow(model: Any, examples: Any, *rest: Any) -> Any:
+    def narrow(objective: Any, model: Any, examples: Any, device: Any) -> Any:
         seen.append(len(examples))
         if len(examples) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return score_batch(model, examples, *rest)
+        return answers(objective, model, examples, device)
 
-    monkeypatch.setattr(evaluation, "_score_batch", narrow)
+    monkeypatch.setattr(QuestionAnswering, "answers", narrow)
     cut = tiny.traced(RECIPE, data)
     assert max(seen) > 3 and whole.result is not None and cut.result is not None
     for name, values in tiny.numbers(whole.result).items():

@@ -13,6 +13,7 @@ from raylab.data.prepared import Prepared
 from raylab.errors import OutOfMemory
 from raylab.recipe import Recipe, decode
 from raylab.training import loop
+from raylab.training.objective import objective_of
 from raylab.training.parallel import Parallel
 from tests import tiny
 
@@ -70,6 +71,7 @@ def limited_worker(rank: int, world: int, data: str, folder: str, recipe: dict[s
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
     parallel, prepared, what = Parallel.current(torch.device("cpu")), Prepared(Path(data)), decode(Recipe, recipe)
     decoded, held = loop.decode, 3 if rank == 0 else 1
+    objective_of(prepared)  # scores with what `decode` is now
     rows: list[int] = []
 
     def narrow(model: Any, batch: Any) -> torch.Tensor:

@@ -1,0 +1,102 @@
+"""A model with heads: a body of transformers, and what tasks set upon its hidden states."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from raylab.models.scalar_mix import ScalarMix
+from raylab.models.states import all_states, encoder_states
+from raylab.training.batching import MicroBatch
+
+HEADS = "heads.safetensors"  # beside the body's own files, with heads.json
+
+
+class Classifier(nn.Module):
+    """The mean of the hidden states, a layer of tanh, one number a class (RoBERTa's classification head, on the mean)."""
+
+    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dense, self.out, self.dropout = nn.Linear(width, width), nn.Linear(width, outputs), nn.Dropout(dropout)
+
+    def forward(self, states_BTH: torch.Tensor, attention_BT: torch.Tensor) -> torch.Tensor:
+        """Logits (B, outputs) from hidden states; padding is left out of the mean."""
+        there_BT1 = attention_BT.to(states_BTH.dtype).unsqueeze(-1)
+        mean_BH = (states_BTH * there_BT1).sum(1) / there_BT1.sum(1).clamp(min=1)
+        logits: torch.Tensor = self.out(self.dropout(torch.tanh(self.dense(self.dropout(mean_BH)))))
+        return logits
+
+
+class Headed(nn.Module):
+    """`body` and its `heads`, by the name of the task. A frozen body gives features and is not trained: a learned mix of all of
+    its layers (Peters et al. 2019), without dropout."""
+
+    def __init__(self, body: PreTrainedModel) -> None:
+        super().__init__()
+        self.body = body
+        self.heads, self.mixes = nn.ModuleDict(), nn.ModuleDict()
+        self.frozen = False
+
+    @property
+    def config(self) -> Any:
+        """The body's."""
+        return self.body.config
+
+    def train(self, mode: bool = True) -> "Headed":
+        """As every module; a frozen body stays without dropout."""
+        super().train(mode)
+        if self.frozen:
+            self.body.eval()
+        return self
+
+    def freeze(self, task: str, layers: int) -> None:
+        """Train the task's head and its mix of layers alone from now on."""
+        self.frozen = True
+        self.body.requires_grad_(False)
+        self.mixes[task] = ScalarMix(layers)
+
+    def answer(self, task: str, batch: MicroBatch) -> torch.Tensor:
+        """What the task's head says of a batch, (B, outputs)."""
+        if self.frozen:
+            with torch.no_grad():
+                layers = all_states(self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT)
+            states_BTH = self.mixes[task](layers)
+        else:
+            states_BTH = encoder_states(self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT)
+        answer: torch.Tensor = self.heads[task](states_BTH, batch.attention_BT)
+        return answer
+
+    def save_pretrained(self, folder: Path) -> None:
+        """The body as transformers saves it; beside it the weights of heads and mixes, and in heads.json what they are."""
+        self.body.save_pretrained(folder)
+        own = {name: weights for name, weights in self.state_dict().items() if not name.startswith("body.")}
+        save_file({name: weights.detach().cpu().contiguous() for name, weights in own.items()}, Path(folder) / HEADS)
+        told = {name: repr(head) for name, head in self.heads.items()}
+        (Path(folder) / "heads.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def body_of(model: nn.Module) -> PreTrainedModel:
+    """The body of a model, with or without heads."""
+    body: PreTrainedModel = model.body if isinstance(model, Headed) else model
+    return body
+
+
+def with_head(model: nn.Module, task: str, outputs: int, mode: str, seed: int) -> Headed:
+    """The model with a classifier for a task, drawn with `seed`, unless it has one. mode: "full", or "frozen"."""
+    headed = model if isinstance(model, Headed) else Headed(body_of(model))
+    if task not in headed.heads:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            headed.heads[task] = Classifier(headed.config.hidden_size, outputs, _dropout(headed.config))
+    if mode == "frozen":
+        headed.freeze(task, headed.config.num_hidden_layers + 1)
+    return headed
+
+
+def _dropout(config: Any) -> float:
+    """The body's own, under the name that its family gives it."""
+    return float(getattr(config, "hidden_dropout_prob", getattr(config, "dropout_rate", getattr(config, "dropout", 0.0))))
