@@ -10,7 +10,7 @@ from transformers import (
 from raylab.models.sizes import size_of
 from raylab.recipe import ModelSpec
 
-PAIR_ROOM = 8  # positions beside those of two texts of the longest kind: a symbol before, between and after them
+ROOM = 64  # positions beside those of the longest text: for symbols before, between and after texts
 
 
 def roberta(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -19,7 +19,7 @@ def roberta(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
     It has two segments, as BERT has, for tasks of two texts.
     """
     size = size_of(spec)
-    positions = 2 * size.max_tokens + PAIR_ROOM + tokenizer.pad_token_id + 1  # RoBERTa counts from the one after pad
+    positions = size.max_tokens + ROOM + tokenizer.pad_token_id + 1  # RoBERTa counts from the one after pad
     config = RobertaPreLayerNormConfig(
         vocab_size=len(tokenizer), hidden_size=size.width, num_hidden_layers=size.layers, num_attention_heads=size.heads,
         intermediate_size=size.inner, max_position_embeddings=positions, type_vocab_size=2, layer_norm_eps=1e-5,

@@ -19,8 +19,9 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
-from raylab.models.sizes import size_of
 from raylab.recipe import ModelSpec
+
+SCALES = {"tiny": (2, 96), "small": (4, 256), "base": (4, 512)}  # layers, width; the larger ones our reading of Wang et al. 2020
 
 
 class LstmConfig(PretrainedConfig):
@@ -119,10 +120,11 @@ AutoModelForMaskedLM.register(LstmConfig, LstmForMaskedLM)
 
 def lstm(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, embeddings_VE: torch.Tensor | None = None) -> PreTrainedModel:
     """A bidirectional LSTM, weights from torch's random state; its token embeddings begin as those given, if any are."""
-    size = size_of(spec)
+    layers, width = SCALES[spec.scale]
+    layers, width = spec.layers or layers, spec.width or width
     config = LstmConfig(
-        vocab_size=len(tokenizer), width=size.width, num_hidden_layers=size.layers, dropout=spec.dropout,
-        embedding_size=size.width if embeddings_VE is None else embeddings_VE.shape[1], pad_token_id=tokenizer.pad_token_id,
+        vocab_size=len(tokenizer), width=width, num_hidden_layers=layers, dropout=spec.dropout,
+        embedding_size=width if embeddings_VE is None else embeddings_VE.shape[1], pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
     model = LstmForMaskedLM(config)

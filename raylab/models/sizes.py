@@ -34,6 +34,6 @@ def size_of(spec: ModelSpec) -> Size:
     the number of heads stays. Raises UserError for a width that the heads cannot share."""
     size = SIZES[spec.scale]
     width = spec.width or size.width
-    if spec.family != "lstm" and width % size.heads:
+    if width % size.heads:
         raise UserError(f"width is {width}; expected a multiple of {size.heads}, the attention heads at the scale {spec.scale}.")
     return replace(size, width=width, inner=size.inner * width // size.width, layers=spec.layers or size.layers)
