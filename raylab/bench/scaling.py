@@ -139,13 +139,10 @@ def _lanes(folder: Path, data: Path, sizes: tuple[int, ...]) -> Iterator[dict[in
     import ray
 
     from raylab.cluster.attempt import LaneConfig
+    from raylab.cluster.connection import start
     from raylab.cluster.lanes import start_lanes, start_queue
-    from raylab.cluster.trial import NAMESPACE
 
-    ray.init(
-        address="local", num_cpus=sum(sizes), include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-        namespace=NAMESPACE,
-    )  # fmt: skip
+    start(workers=sum(sizes), lanes=len(sizes), gpus_per_worker=0.0, log_level="error")
     try:
         queues = {}
         for workers in sizes:

@@ -16,6 +16,7 @@ for _name, _value in {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one a lane, on any node, which would never be idle then
+    "REPORTER_UPDATE_INTERVAL_MS": "3600000",  # of a Ray on this machine, which has no dashboard to show what every process uses
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }.items():

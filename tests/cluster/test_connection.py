@@ -213,9 +213,10 @@ mine = {me, *me.children(recursive=True)}
 for process in psutil.process_iter():
     try:
         if process in mine or session in " ".join(process.cmdline()):
+            print("runs", *process.cmdline())
             for at in process.net_connections("tcp"):
                 if at.status == psutil.CONN_LISTEN:
-                    print(at.laddr.ip)
+                    print("listens", at.laddr.ip)
     except psutil.Error:
         pass
 ray.shutdown()
@@ -224,9 +225,12 @@ ray.shutdown()
 
 def test_a_ray_on_this_machine_listens_on_loopback_alone() -> None:
     done = subprocess.run([sys.executable, "-c", LISTENING], capture_output=True, text=True, check=True)
-    found = done.stdout.split()
+    lines = done.stdout.splitlines()
+    found = [line.removeprefix("listens ") for line in lines if line.startswith("listens ")]
     assert len(found) >= 4, done.stdout
     assert {address.removeprefix("::ffff:") for address in found} <= {"127.0.0.1", "::1"}
+    needless = ("monitor.py", "log_monitor.py", "dashboard.py")
+    assert not [line for line in lines if line.startswith("runs ") and any(f"/{name} " in line for name in needless)]
 
 
 def _metadata(address: str, value: dict[str, Any] | None = None) -> dict[str, Any]:
