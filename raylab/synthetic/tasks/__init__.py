@@ -1,0 +1,1 @@
+"""One file a synthetic task; the file's name is the task's."""
