@@ -16,7 +16,8 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, dataset: bool = True)
         group.add_argument("--dataset", default="triviaqa", metavar="NAME_OR_PATH", help="what to learn (default: triviaqa)")
     group.add_argument("--source", choices=get_args(Source), default="auto", help="where it is read from (default: auto)")
     group.add_argument("--data-dir", type=Path, metavar="DIR", help="a folder with a folder for each dataset and corpus")
-    group.add_argument("--corpus", metavar="NAME_OR_PATH", help="the passages that intermediate pretraining reads")
+    group.add_argument("--corpus", metavar="NAME_OR_PATH", help="the passages that pretraining reads (or a task, for its text)")
+    group.add_argument("--text-column", metavar="COLUMN", help="where the corpus's rows have their text (default: text)")
     group.add_argument(
         "--splits", type=_splits, default={}, metavar="train=F,dev=F,test=F", help="which local file is which split"
     )
@@ -35,6 +36,7 @@ def request_from(args: argparse.Namespace) -> DataRequest:
         source=args.source,
         data_dir=args.data_dir.expanduser() if args.data_dir else None,
         corpus=args.corpus,
+        text_column=args.text_column,
         splits=args.splits,
         answerable_only=args.answerable_only,
         max_examples=args.max_examples,

@@ -66,19 +66,39 @@ class Family(Plugin):
         raise NotImplementedError
 
     @classmethod
+    def knows(cls, row: Row, dataset: Any) -> bool:
+        """Whether a row is laid out like those of a dataset of the family's table."""
+        return cls.fits(row) > 0
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The fields that a user may name columns for."""
+        raise NotImplementedError
+
+    @classmethod
+    def targets(cls, row: Row) -> tuple[str, ...]:
+        """The columns of a row that say what is to be predicted."""
+        raise NotImplementedError
+
+    @classmethod
     def read(cls, rows: Mapping[str, Iterable[Named]], dataset: Any = None) -> Examples:
-        """The examples of the rows of each split; `dataset` is the entry of the table that they belong to, if any.
+        """The examples of the rows of each split. dataset: the entry of the table that they belong to, or what a user's
+        task.json says of them (raylab.data.declared.Declared), if any.
 
         Raises UserError for a row that is not as its family has them.
         """
         raise NotImplementedError
 
     @classmethod
-    def texts(cls, example: Any) -> Iterable[str]:
+    def fields_of(cls, example: Any) -> Iterable[str]:
         """The fields of an example, each text by itself: what a tokenizer of its own is trained on, beside the corpus."""
         for field in cls.fields:
             value = getattr(example, field)
             yield from (value,) if isinstance(value, str) else value
+
+    @classmethod
+    def check(cls, name: str, splits: Splits, labels: tuple[str, ...]) -> None:
+        """Raise UserError if the examples that are left cannot be learned from: a class that train has not, one class alone."""
 
     @classmethod
     def ground(cls, splits: Splits, corpus: tuple[Passage, ...], corpus_name: str, only: bool) -> tuple[Splits, tuple[str, ...]]:

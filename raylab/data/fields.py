@@ -7,6 +7,10 @@ from raylab.data.rows import Row
 from raylab.errors import UserError
 
 
+class Incomplete(UserError):
+    """A row without what it should ask or say: published datasets have some, which are left out and counted."""
+
+
 def at(row: Any, path: str) -> Any:
     """What stands at a path, or None."""
     for name in path.split("."):

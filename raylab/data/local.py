@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from raylab.data.family import Examples, Family, Named, fitting
+from raylab.data.declared import FILE, Declared, declared
+from raylab.data.family import Examples, Family, Named, fitting, known
 from raylab.data.passages import read_passages
-from raylab.data.rows import Placed, format_of, rows_of
+from raylab.data.rows import Placed, Row, format_of, rows_of
 from raylab.data.task import SPLITS, Passage
 from raylab.errors import UserError, unknown
 
@@ -36,13 +37,21 @@ def find(name: str, data_dir: Path | None) -> Path | None:
     """
     if data_dir is not None:
         check_data_dir(data_dir)
-    if is_path(name):
+    below = _below(data_dir, name) if data_dir is not None and not name.startswith(("~", ".", "/")) else None
+    if below is None and is_path(name):
         path = Path(name).expanduser()
         if not path.exists():
             raise UserError(f"there is nothing at {name}. Expected a folder with files like train.jsonl, or one such file.")
         return path
-    folder = data_dir / name if data_dir is not None else None
-    return folder if folder is not None and folder.is_dir() else None
+    return below
+
+
+def _below(data_dir: Path, name: str) -> Path | None:
+    """The folder of that name, or the file: "fewglue/rte" is fewglue/rte.jsonl.gz."""
+    folder, _, stem = name.rpartition("/")
+    beside = _files(data_dir / folder) if folder and (data_dir / folder).is_dir() else ()
+    found = [path for path in (data_dir / name,) if path.is_dir()] + [file for file in beside if name_of(file) == stem]
+    return found[0] if found else None
 
 
 def check_data_dir(data_dir: Path) -> None:
@@ -58,11 +67,22 @@ def name_of(path: Path) -> str:
 
 def kinds(data_dir: Path) -> dict[str, str]:
     """The folders of `data_dir`, and of each what it holds: the name of a task's family, a corpus, or something else."""
-    return {folder.name: kind_of(folder) for folder in sorted(data_dir.iterdir()) if folder.is_dir()}
+    found: dict[str, str] = {}
+    for folder in sorted(folder for folder in data_dir.iterdir() if folder.is_dir()):
+        parts = several(folder)
+        found |= {f"{folder.name}/{name_of(file)}": kind_of(file) for file in parts} if parts else {folder.name: kind_of(folder)}
+    return found
+
+
+def several(folder: Path) -> tuple[Path, ...]:
+    """The files of a folder that hold a task each: none is a split by name, and they are of different kinds."""
+    files = _files(folder)
+    whole = not folder.is_dir() or declared(folder) or len(files) < 2 or any(_of_split(split, files) for split in SPLITS)
+    return () if whole or len({kind_of(file) for file in files}) == 1 else files
 
 
 def tasks(data_dir: Path) -> tuple[str, ...]:
-    """The folders of `data_dir` that hold a task."""
+    """The tasks of `data_dir`: its folders, and the files of folders that hold one task each ("fewglue/rte")."""
     return tuple(name for name, kind in kinds(data_dir).items() if kind not in (CORPUS, OTHER))
 
 
@@ -75,7 +95,7 @@ def kind_of(path: Path) -> str:
     """What a folder or file holds, by its first row."""
     try:
         _, row = _first(_files(path))
-        family = fitting(row)
+        family = _family(row, declared(path), name_of(path))
     except UserError:  # a broken neighbour must not spoil a listing; reading it says what is wrong
         return OTHER
     if family is not None:
@@ -88,29 +108,65 @@ def read_examples(path: Path, files: Mapping[str, str]) -> tuple[type[Family], E
 
     Raises UserError for rows of no family, a broken row (file and line), a file that is not there, or no row at all.
     """
+    said = declared(path)
+    files = files or (said.splits if said else {})
+    parts = () if files else several(path)
+    if parts:
+        raise UserError(
+            f"{path} holds several tasks, one a file: {_names(parts)}. Name one of them, as {path.name}/{name_of(parts[0])}."
+        )
     chosen, notes = _chosen(path, files) if files else _recognised(path)
     where, row = _first(itertools.chain(*chosen.values()))
     if not row:
         raise UserError(
             f"there is no readable row in {_listed(path, itertools.chain(*chosen.values()))}; expected one example a row."
         )
-    family = fitting(row)
+    family = _family(row, said, name_of(path))
     if family is None:
-        raise UserError(f"{where} fits no family of tasks; it has {', '.join(row)}. See raylab data list --help for what does.")
-    read = family.read({split: _named(paths) for split, paths in chosen.items()})
+        raise UserError(
+            f"{where} fits no family of tasks; it has {', '.join(row)}. Say in {FILE} beside it which columns mean what, "
+            'e.g. {"family": "classification", "columns": {"text": ..., "label": ...}}.'
+        )
+    if said:
+        said.check(family, row)
+    read = family.read({split: _named(paths) for split, paths in chosen.items()}, said or family.datasets.get(name_of(path)))
     return family, replace(read, notes=(*notes, *read.notes))
 
 
-def read_corpus(path: Path) -> tuple[Passage, ...]:
-    """All passages at `path`, each once: rows with `text` (and `title`), or the passages that questions carry.
+def _family(row: Row, said: Declared | None, name: str) -> type[Family] | None:
+    """The family of rows: as said, or that of the dataset of this name if they are its rows, or the one that fits."""
+    if said and said.family:
+        return said.family
+    family, dataset = known().get(name, (None, None))
+    return family if family is not None and family.knows(row, dataset) else fitting(row)
 
-    Raises UserError for a broken row (file and line) or no row at all.
+
+def read_corpus(path: Path, column: str | None = None) -> tuple[Passage, ...]:
+    """All passages at `path`, each once: rows with `text` (and `title`), or the passages that questions carry. column: the
+    one that holds the text, if it is another.
+
+    Raises UserError for a broken row (file and line), a column that rows have not or a task predicts, or no row at all.
     """
     files = _files(path)
-    passages = {p.id: p for file in files for where, row in rows_of(file) for p in read_passages(row, where)}
+    if column is not None:
+        _check_column(path, column, files)
+    passages = {p.id: p for file in files for where, row in rows_of(file) for p in read_passages(row, where, column)}
     if not passages:
         raise UserError(f"there is no readable row in {_listed(path, files)}; expected one passage a row, as `text` and `title`.")
     return tuple(passages.values())
+
+
+def _check_column(path: Path, column: str, files: Sequence[Path]) -> None:
+    """Pretraining on what a task predicts would give its answers away."""
+    _, row = _first(files)
+    if row and column not in row:
+        raise unknown(f"text column of {path}", column, row)
+    family = _family(row, declared(path), name_of(path))
+    if family is not None and column in family.targets(row):
+        raise UserError(
+            f"--text-column {column} is what the {family.name().replace('_', ' ')} rows of {path} predict: pretraining must not "
+            f"read it. Name one of the others: {', '.join(name for name in row if name not in family.targets(row))}."
+        )
 
 
 def _first(files: Iterable[Path]) -> Placed:
@@ -126,7 +182,9 @@ def _named(files: Iterable[Path]) -> Iterator[Named]:
 
 def _files(path: Path) -> tuple[Path, ...]:
     candidates = sorted(path.iterdir()) if path.is_dir() else [path]
-    return tuple(file for file in candidates if file.is_file() and format_of(file) and not file.name.startswith("."))
+    return tuple(
+        file for file in candidates if file.is_file() and format_of(file) and not file.name.startswith(".") and file.name != FILE
+    )
 
 
 def _chosen(path: Path, files: Mapping[str, str]) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:

@@ -16,12 +16,12 @@ def passage(title: str, text: str) -> Passage:
     return Passage(id=digest([title, text]), title=title, text=text)
 
 
-def read_passages(row: Row, where: str) -> tuple[Passage, ...]:
-    """The passages of a corpus's row: `text` with `title`, or those that a question's row carries.
+def read_passages(row: Row, where: str, column: str | None = None) -> tuple[Passage, ...]:
+    """The passages of a corpus's row: `text` (or what stands in `column`) with `title`, or those that a question's row carries.
 
     Raises UserError if there are none.
     """
-    field = next((name for name in ("text", *CARRIERS) if row.get(name) is not None), None)
+    field = column or next((name for name in ("text", *CARRIERS) if row.get(name) is not None), None)
     if field is None:
         got = ", ".join(row) or "nothing"
         raise UserError(f"{where} has no `text`; got {got}. Expected a passage as `text`, with `title` if it has one.")

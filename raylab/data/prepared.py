@@ -75,7 +75,7 @@ def _write(data: TaskData, how: Preparation, folder: Path) -> None:
 def _training_text(data: TaskData) -> Iterable[str]:
     yield from (f"{p.title}: {p.text}" for p in data.corpus)
     for example in data.splits["train"]:
-        yield from family_of(data.family).texts(example)
+        yield from family_of(data.family).fields_of(example)
 
 
 class Prepared:

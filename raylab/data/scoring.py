@@ -9,7 +9,12 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-HIGHER_IS_BETTER = {"bits_per_answer": False, "exact_match": True, "f1": True}  # every measure of a question
+OF_QUESTIONS = {"bits_per_answer": False, "exact_match": True, "f1": True}
+HIGHER_IS_BETTER = {  # every measure of every family
+    **OF_QUESTIONS,
+    "accuracy": True, "bits_per_label": False, "macro_f1": True, "matthews_correlation": True,
+    "pearson": True, "spearman": True, "span_f1": True, "token_accuracy": True, "rouge_1": True, "rouge_2": True, "rouge_l": True,
+}  # fmt: skip
 
 _QUOTES = "\u2018\u2019\u00b4`"  # single quotes left and right, acute and grave accent
 _PUNCTUATION_TO_SPACE = str.maketrans(dict.fromkeys(string.punctuation + _QUOTES, " "))  # "_" is among punctuation

@@ -6,7 +6,7 @@ holds, then the Hub, then the built-in atlas: under the atlas's own name, with a
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +28,8 @@ class DataRequest:
     """What data a person asked for.
 
     dataset: a name, or the path of a folder or file. data_dir: a folder with a folder for each dataset and corpus.
-    corpus: a name or path; None for the passages that come with the questions. splits: file names by split (local).
+    corpus: a name or path, a task's among them, for its own text; None for the passages that come with the questions, or the
+    task's own text. text_column: where the corpus's rows have their text. splits: file names by split (local).
     answerable_only: keep only questions of which an alias stands in the corpus. max_examples: at most so many
     questions of each split; max_passages: at most so many passages; None for all.
     """
@@ -37,6 +38,7 @@ class DataRequest:
     source: Source = "auto"
     data_dir: Path | None = None
     corpus: str | None = None
+    text_column: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     answerable_only: bool = True
     max_examples: int | None = None
@@ -121,11 +123,12 @@ def _from_local(request: DataRequest, path: Path) -> TaskData:
     name = local.name_of(path)
     texts = _texts(request, request.corpus) if request.corpus is not None else None
     family, examples = local.read_examples(path, request.splits)
-    if texts is None and not examples.passages:
+    if texts is None and examples.passages:
+        texts = Texts(name=f"{name} passages", passages=examples.passages)
+    if texts is None and family.name() == QUESTION_ANSWERING:
         raise UserError(
             f"{name} needs a corpus, as its rows carry no passages: give --corpus NAME_OR_PATH{_corpora_hint(request)}."
         )
-    texts = texts or Texts(name=f"{name} passages", passages=examples.passages)
     version = known()[name][1].version if name in known() else 1
     return assemble(examples, texts, request.limits, family=family, name=name, source=f"local:{path}", version=version)
 
@@ -146,7 +149,8 @@ def _from_hub(request: DataRequest, family: type[Family], dataset: Dataset) -> T
         for split, there in dataset.splits.items()
     }
     examples = family.read(rows, dataset)
-    texts = texts or _texts(request, dataset.corpus)
+    if texts is None and dataset.corpus:
+        texts = _texts(request, dataset.corpus)
     return assemble(
         examples, texts, request.limits, family=family, name=dataset.name, source=f"hub:{dataset.hub.id}",
         version=dataset.version,
@@ -172,8 +176,12 @@ def _from_atlas(request: DataRequest, reason: str) -> TaskData:
 def _texts(request: DataRequest, name: str) -> Texts:
     """A corpus by path, from the data folder, built in, or from the Hub. Raises UserError for an unknown name."""
     path = local.find(name, request.data_dir)
+    if request.text_column is None and (own := _own_texts(request, name, path)):
+        return own
     if path is not None:
-        return Texts(name=local.name_of(path), passages=local.read_corpus(path))
+        return Texts(name=local.name_of(path), passages=local.read_corpus(path, request.text_column))
+    if request.text_column is not None:
+        raise UserError(f"--text-column says where the rows of local files have their text; --corpus {name} is no such files.")
     if name == ATLAS:
         from raylab.data import atlas
 
@@ -182,6 +190,15 @@ def _texts(request: DataRequest, name: str) -> Texts:
         own = local.corpora(request.data_dir) if request.data_dir is not None else ()
         raise unknown("corpus", name, {ATLAS, *CORPORA, *own}, f"A folder or file is given by its path, e.g. ./{name}.")
     return _texts_from_hub(CORPORA[name], request.max_passages)
+
+
+def _own_texts(request: DataRequest, name: str, path: Path | None) -> Texts | None:
+    """The text of another task's train split, without its labels; None if the name is no task's, or that of questions."""
+    kind = local.kind_of(path) if path is not None else known()[name][0].name() if name in known() else local.OTHER
+    if kind in (local.CORPUS, local.OTHER, QUESTION_ANSWERING):
+        return None
+    data = load(replace(request, dataset=name, corpus=None, splits={}, max_examples=None))
+    return Texts(name=data.corpus_name, passages=data.corpus)
 
 
 def _texts_from_hub(corpus: Corpus, limit: int | None) -> Texts:

@@ -27,6 +27,10 @@ class Example:
         """The texts that a model is given: never what it is to predict."""
         raise NotImplementedError
 
+    def texts(self) -> tuple[str, ...]:
+        """The same as texts to pretrain on: each of them a passage."""
+        return (" ".join(text for text in self.inputs() if text),)
+
     def identity(self) -> str:
         """Equal for two examples that ask the same: they do not stand on both sides of a split."""
         return "\n".join(self.inputs())
@@ -100,6 +104,10 @@ class Extract(Example):
 
     def inputs(self) -> tuple[str, ...]:
         return (self.text, self.question)
+
+    def texts(self) -> tuple[str, ...]:
+        """A passage that many are asked about is one text."""
+        return self.inputs()
 
     def unit(self) -> str:
         """The questions about one passage stay together."""

@@ -101,7 +101,7 @@ def test_passages_are_read_once(write: Write, tmp_path: Path) -> None:
 
 
 def test_kinds(data_dir: Path, write: Write) -> None:
-    write(data_dir / "reviews" / "all.jsonl", [{"text": "Good.", "label": 1}])
+    write(data_dir / "reviews" / "all.jsonl", [{"stars": 1, "words": 2}])
     (data_dir / "broken").mkdir()
     (data_dir / "broken" / "train.jsonl").write_text("{")
     assert local.tasks(data_dir) == tuple(sorted(DATASETS))

@@ -13,17 +13,18 @@ The layouts of the official TriviaQA file and of the Hub's copies are recognised
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from raylab.data.answerable import answerable, occurrences, with_canonical_answer
+from raylab.data.declared import Declared
 from raylab.data.family import Dataset, Examples, Family, Named, Splits
 from raylab.data.fields import at, filled, is_text, missing, put, short
 from raylab.data.hub import HubTable
 from raylab.data.invented import facts
 from raylab.data.passages import CARRIERS, read_passages
 from raylab.data.rows import Row
-from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.data.scoring import OF_QUESTIONS
 from raylab.data.task import SPLITS, Example, Passage, Question
 from raylab.errors import UserError
 
@@ -42,8 +43,9 @@ class Columns:
     answer_start: str = "answer_start"
 
     def fits(self, row: Row) -> bool:
-        """Whether a row is laid out like this: the question is text, the answers are a list."""
-        return isinstance(at(row, self.question), str) and isinstance(at(row, self.answers), list)
+        """Whether a row is laid out like this: the question is text, and so is the answer, or a list of them."""
+        answered = isinstance(at(row, self.answers), list) if self.answers else isinstance(at(row, self.answer), str)
+        return isinstance(at(row, self.question), str) and answered
 
 
 PLAIN = Columns()
@@ -51,7 +53,8 @@ TRIVIAQA = Columns(id="question_id", answers="answer.aliases", answer="answer.va
 TRIVIAQA_OFFICIAL = Columns(question="Question", id="QuestionId", answers="Answer.Aliases", answer="Answer.Value")
 NQ_OPEN = Columns(answers="answer", answer="")
 SQUAD = Columns(answers="answers.text", answer="", passage="context", answer_start="")
-_LAYOUTS = (PLAIN, TRIVIAQA, TRIVIAQA_OFFICIAL, NQ_OPEN, SQUAD)
+CLOZE = Columns(question="masked", answers="", answer="obj")  # LAMA's: a sentence with [MASK] for the answer
+_LAYOUTS = (PLAIN, TRIVIAQA, TRIVIAQA_OFFICIAL, NQ_OPEN, SQUAD, CLOZE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +126,7 @@ class QuestionAnswering(Family):
     example: ClassVar[type[Example]] = Question
     noun: ClassVar[str] = "question"
     left_out: ClassVar[str] = "and unanswerable "
-    measures: ClassVar[Mapping[str, bool]] = HIGHER_IS_BETTER
+    measures: ClassVar[Mapping[str, bool]] = OF_QUESTIONS
     fields: ClassVar[tuple[str, ...]] = ("question", "answer")
     datasets: ClassVar[Mapping[str, QuestionSet]] = DATASETS
 
@@ -136,13 +139,23 @@ class QuestionAnswering(Family):
         return 2
 
     @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(Columns))
+
+    @classmethod
+    def targets(cls, row: Row) -> tuple[str, ...]:
+        layout = _layout(row)
+        return tuple(column.split(".")[0] for column in (layout.answers, layout.answer, layout.answer_start) if column)
+
+    @classmethod
     def read(cls, rows: Mapping[str, Iterable[Named]], dataset: Any = None) -> Examples:
         passages: dict[str, Passage] = {}
         splits: dict[str, tuple[Question, ...]] = {}
+        columns = Columns(**dataset.columns) if isinstance(dataset, Declared) and dataset.columns else None
         for split, named in rows.items():
             examples = []
             for name, where, row in named:
-                example, own = read_example(row, where, name)
+                example, own = read_example(row, where, name, columns)
                 passages.update((p.id, p) for p in own)
                 examples.append(example)
             splits[split] = tuple(examples)
@@ -159,12 +172,13 @@ class QuestionAnswering(Family):
         return kept, _grounding_notes(_total(splits), _total(kept), moved, corpus_name, only)
 
 
-def read_example(row: Row, where: str, name: str) -> tuple[Question, tuple[Passage, ...]]:
+def read_example(row: Row, where: str, name: str, columns: Columns | None = None) -> tuple[Question, tuple[Passage, ...]]:
     """The question of a row and the passages it carries. `where` begins every complaint; `name` stands in for a missing id.
+    columns: of the row, where it does not say so itself.
 
     Raises UserError if a field is missing or empty or not in the form the module's docstring declares.
     """
-    columns = next((layout for layout in _LAYOUTS if layout.fits(row)), PLAIN)
+    columns = columns or _layout(row)
     answer, answers = _answers(row, columns, where)
     carried = any(row.get(field) is not None for field in CARRIERS)
     passages = read_passages(row, where) if carried else ()
@@ -177,6 +191,10 @@ def read_example(row: Row, where: str, name: str) -> tuple[Question, tuple[Passa
         passage=passages[0].id if passages else "",
     )
     return example, passages
+
+
+def _layout(row: Row) -> Columns:
+    return next((layout for layout in _LAYOUTS if layout.fits(row)), PLAIN)
 
 
 def _answers(row: Row, columns: Columns, where: str) -> tuple[str, tuple[str, ...]]:

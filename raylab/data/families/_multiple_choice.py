@@ -1,0 +1,5 @@
+"""."""
+
+from raylab.data.table import Entry
+
+ENTRIES: tuple[Entry, ...] = ()
