@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from raylab.verdict import holm
 from raylab.verdict.decision import Decision, decide, prose_sentence, sentence
 from raylab.verdict.paired import CONFIDENCE, Estimate, Scores, estimate, paired_difference
+from raylab.verdict.several import several
 
 Role = Literal["winner", "baseline", "beside"]
 MOST_TIED = 3  # recipes that a sentence names
@@ -114,14 +114,11 @@ def _beside_the_winner(winner: Arm, tied: Sequence[str]) -> str:
 
 def _all_beside(winner: Arm, arms: Sequence[Arm], metric: str, higher_is_better: bool) -> list[dict[str, Any]]:
     """The winner against each of the others, all of them together wrong in 5 % of the cases (Holm)."""
-    p_values = [paired_difference(winner.scores, arm.scores).p for arm in arms]
-    tested = [1.0 if p is None else p for p in p_values]  # what cannot be tested is the last to be found different
     rows = []
-    for arm, p, level, adjusted in zip(arms, p_values, holm.levels(tested), holm.adjusted(tested), strict=True):
-        difference = paired_difference(winner.scores, arm.scores, 1 - level)
-        figures = {**_figures(difference, decide(difference, higher_is_better)), "p": None if p is None else adjusted}
-        note = ", adjusted for the other comparisons (Holm)" if len(arms) > 1 and p is not None else ""
-        text = f"{sentence(winner.label, arm.label, difference, metric, higher_is_better)}{note}."
+    for arm, tested in zip(arms, several([(winner.scores, arm.scores) for arm in arms]), strict=True):
+        figures = {**_figures(tested.difference, decide(tested.difference, higher_is_better)), "p": tested.p}
+        note = ", adjusted for the other comparisons (Holm)" if len(arms) > 1 and tested.p is not None else ""
+        text = f"{sentence(winner.label, arm.label, tested.difference, metric, higher_is_better)}{note}."
         rows.append({"label": arm.label, **figures, "sentence": text})
     return rows
 
