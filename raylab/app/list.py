@@ -43,6 +43,7 @@ def overview(study: Study) -> dict[str, Any]:
         "created": study.created,
         "parent": (study.parent or {}).get("name"),
         "space": study.settings.get("space"),
+        "study": study.settings.get("study"),
         "dataset": study.data.get("name"),  # what was read, which need not be what was asked for
         "source": study.data.get("source"),
         "trials": study.counts(),
@@ -91,4 +92,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
     best = f"{told(row['best'])} {row['best']['metric'].replace('_', ' ')}" if row["best"] else "-"
     decision = (row["decision"] or "no verdict yet").replace("_", " ")
     name = f"{row['name']}, continues {row['parent']}" if row["parent"] else row["name"]
-    return [name, when(row["created"]), str(row["space"]), data, counts(row["trials"]), best, decision]
+    searched = f"study {row['study']}" if row["study"] else str(row["space"])
+    return [name, when(row["created"]), searched, data, counts(row["trials"]), best, decision]

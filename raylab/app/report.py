@@ -6,6 +6,7 @@ from pathlib import Path
 from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 from raylab.search import report
+from raylab.search.comparison import written as comparison
 from raylab.search.ledger import Study
 from raylab.search.studies import find
 from raylab.search.upkeep import Upkeep, ended
@@ -24,8 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report's path; exit 0 even if MLflow did not take everything, which is said in one line."""
     folder = find(args.storage, args.name)
-    (args.storage / args.name).fetch(report.MASKS)
-    print(report.write(folder))
+    if comparison.is_comparison(Study.read(folder)):
+        print(comparison.write(folder))
+    else:
+        (args.storage / args.name).fetch(report.MASKS)
+        print(report.write(folder))
     if args.storage.bucket:
         _take_there(args.storage / args.name)
     if not args.no_tracking:

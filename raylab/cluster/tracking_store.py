@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from raylab.cluster import tracking_rows as rows
+from raylab.search.comparison import written as comparison
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.measure import Measure
 from raylab.search.report import FILES
@@ -92,7 +93,7 @@ class StudyRows:
 
     def send_files(self, folder: Path) -> None:
         """The study's report and what else was made of its ledger, as artifacts of the study."""
-        for path in (folder / name for name in FILES):
+        for path in (folder / name for name in (*FILES, *comparison.FILES)):
             if path.is_file():
                 self._client.log_artifact(self.run_id, str(path))
 

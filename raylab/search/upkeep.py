@@ -14,6 +14,7 @@ from pathlib import Path
 
 from raylab.errors import UserError
 from raylab.search import lease, report
+from raylab.search.comparison import written as comparison
 from raylab.search.lease import Lease
 from raylab.search.ledger import FILE, FINAL, Study, whole_lines
 from raylab.storage import Storage
@@ -136,7 +137,7 @@ def ended(study: Study) -> list[str]:
 
 def send(study: Storage) -> None:
     """Take what was made of the ledger, the report and its tables, to the bucket."""
-    for name in (*report.FILES, report.MASKS):
+    for name in (*report.FILES, report.MASKS, *comparison.FILES):
         if (study.here / name).is_file():
             study.push(name)
 

@@ -5,6 +5,7 @@ All three are read from the ledger alone, so they can be written anew at any tim
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +44,7 @@ def _page(study: Study) -> Iterator[str]:
         yield settings["background"]
         yield ""
     yield "```sh"
-    yield study.environment.get("command", "")
+    yield _command(study.environment.get("command", ""))
     yield "```"
     yield ""
     yield from _rests_on(study)
@@ -58,6 +59,17 @@ def _page(study: Study) -> Iterator[str]:
         yield from ["", f"## {section['title']}", ""]
         yield from _table(section["columns"], section["rows"])
         yield from ["", section["note"]] if section["note"] else []
+
+
+def _command(command: str) -> str:
+    """Without what decides no number, as where results were kept."""
+    kept, parts = list[str](), iter(shlex.split(command))
+    for part in parts:
+        if part == "--storage":
+            next(parts, None)
+        elif part not in ("--json", "--quiet") and not part.startswith("--storage="):
+            kept.append(part)
+    return shlex.join(kept)
 
 
 def _rests_on(study: Study) -> Iterator[str]:
