@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel
 from raylab.data.scoring import exact_match, f1
 from raylab.data.task import Question
 from raylab.data.tokenizer import ids_of
-from raylab.errors import UserError
+from raylab.families._seq2seq import check_writes
 from raylab.masking.corrupt import Batch
 from raylab.training.batching import MicroBatch, pairs, to_device
 from raylab.training.loop import decode, sequence_loss
@@ -26,14 +27,10 @@ class QuestionAnswering(Objective):
     """bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in float32: it does
     not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases."""
 
+    writes: ClassVar[bool] = True
+
     def equip(self, model: nn.Module, mode: Mode, seed: int) -> nn.Module:
-        if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
-            raise UserError(
-                f"{self.data.task} asks for answers in words, which a {model.config.model_type} model does not write. "  # type: ignore[union-attr]
-                "Take an encoder-decoder (T5, BART, ...)."
-            )
-        if mode != "full":
-            raise UserError(f"{self.data.task} has no head to train on frozen features: finetune with mode 'full'.")
+        check_writes(model, mode, self.data.task)
         return model
 
     def lengths(self) -> Sequence[int]:

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from raylab.models.scalar_mix import ScalarMix
-from raylab.models.states import all_states, encoder_states
+from raylab.models.states import all_states, encoder_states, states_of, width_of
 from raylab.training.batching import MicroBatch
 
 HEADS = "heads.safetensors"  # beside the body's own files, with heads.json
@@ -29,6 +29,19 @@ class Classifier(nn.Module):
         mean_BH = (states_BTH * there_BT1).sum(1) / there_BT1.sum(1).clamp(min=1)
         logits: torch.Tensor = self.out(self.dropout(torch.tanh(self.dense(self.dropout(mean_BH)))))
         return logits
+
+
+class Pointwise(nn.Module):
+    """Numbers for every token, from its hidden state alone."""
+
+    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.out, self.dropout = nn.Linear(width, outputs), nn.Dropout(dropout)
+
+    def forward(self, states_BTH: torch.Tensor, attention_BT: torch.Tensor) -> torch.Tensor:
+        """(B, T, outputs); what stands at padding means nothing."""
+        said: torch.Tensor = self.out(self.dropout(states_BTH))
+        return said
 
 
 class Headed(nn.Module):
@@ -60,7 +73,7 @@ class Headed(nn.Module):
         self.mixes[task] = ScalarMix(layers)
 
     def answer(self, task: str, batch: MicroBatch) -> torch.Tensor:
-        """What the task's head says of a batch, (B, outputs)."""
+        """What the task's head says of a batch: (B, outputs), or (B, T, outputs) of a head for tokens."""
         if self.frozen:
             with torch.no_grad():
                 layers = all_states(self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT)
@@ -85,15 +98,15 @@ def body_of(model: nn.Module) -> PreTrainedModel:
     return body
 
 
-def with_head(model: nn.Module, task: str, outputs: int, mode: str, seed: int) -> Headed:
-    """The model with a classifier for a task, drawn with `seed`, unless it has one. mode: "full", or "frozen"."""
+def with_head(model: nn.Module, task: str, outputs: int, mode: str, seed: int, head: type[nn.Module] = Classifier) -> Headed:
+    """The model with a head for a task, drawn with `seed`, unless it has one. mode: "full", or "frozen"."""
     headed = model if isinstance(model, Headed) else Headed(body_of(model))
     if task not in headed.heads:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            headed.heads[task] = Classifier(headed.config.hidden_size, outputs, _dropout(headed.config))
+            headed.heads[task] = head(width_of(headed.body), outputs, _dropout(headed.config))
     if mode == "frozen":
-        headed.freeze(task, headed.config.num_hidden_layers + 1)
+        headed.freeze(task, states_of(headed.body))
     return headed
 
 

@@ -1,5 +1,6 @@
 """Finetuning on the task itself: its labelled examples in, as its family has them, and its own head, if it has one."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from raylab.errors import UserError
+from raylab.models.dropout import set_dropout
 from raylab.models.flops import CostModel
 from raylab.recipe import LATER, NOT_IN_KEY, Stage
 from raylab.seeds import derive
@@ -25,7 +27,7 @@ class Finetune(Stage):
 
     mode: "full" trains all weights; "frozen" trains a head on the body's features alone, a learned mix of its layers (Peters
     et al. 2019). label_share: the share of the train split that is used, the same examples for every recipe of a replicate, a
-    smaller share part of a larger one.
+    smaller share part of a larger one. dropout: in finetuning, whatever it was before; None: as the base model has it.
     """
 
     steps: int = 150
@@ -34,16 +36,22 @@ class Finetune(Stage):
     optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=2e-3, warmup=0.1, decay=0.9))
     mode: Mode = field(default="full", metadata=LATER)
     label_share: float = field(default=1.0, metadata=LATER)
+    dropout: float | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.steps <= 0 or self.batch_size <= 0:
             raise UserError(f"finetuning for {self.steps} steps of {self.batch_size} examples; expected positive numbers.")
         if not 0 < self.label_share <= 1:
             raise UserError(f"label_share is {self.label_share}; expected a fraction above 0 and at most 1.")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UserError(f"dropout is {self.dropout}; expected a fraction from 0 up to, but not including, 1.")
 
     def equip(self, model: nn.Module, context: Context) -> nn.Module:
-        """The model with the task's head, drawn with the run's finetuning seed."""
-        return objective_of(context.data).equip(model, self.mode, derive(context.seeds.finetune, "head"))
+        """The model with the task's head, drawn with the run's finetuning seed, and the dropout of finetuning."""
+        equipped = objective_of(context.data).equip(model, self.mode, derive(context.seeds.finetune, "head"))
+        if self.dropout is not None:
+            set_dropout(equipped, self.dropout)
+        return equipped
 
     def run(self, model: nn.Module, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory."""
@@ -51,7 +59,7 @@ class Finetune(Stage):
         training = Training(
             stage=context.stage, steps=self.steps, batches=self.batches(model, context), optimization=self.optimization,
             loss=objective.loss, seed=context.seeds.finetune, precision=context.precision,
-            uniform_loss=objective.uniform_loss(),
+            uniform_loss=objective.uniform_loss() if objective.writes else math.inf,  # a head's first steps may be far off
         )  # fmt: skip
         yield from train(model, training, context.parallel, context.checkpoints, context.memory)
 

@@ -1,5 +1,6 @@
 """From rows of numpy to this worker's micro-batches on its device."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,12 +14,20 @@ from raylab.training.parallel import Parallel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
-    """Model inputs of a few sequences on this worker, padded to their longest (ids; -100 pads labels)."""
+    """Model inputs of a few sequences on this worker, padded to their longest (ids; -100 pads labels). A row may hold several
+    sequences of one length: the choices of a question, the windows of a passage."""
 
     input_ids_BT: torch.Tensor
     attention_BT: torch.Tensor
     labels_BU: torch.Tensor
     segments_BT: torch.Tensor | None = None
+
+    def flat(self) -> "MicroBatch":
+        """Rows of several sequences (B, C, T) as sequences (B * C, T)."""
+        segments = None if self.segments_BT is None else self.segments_BT.flatten(0, 1)
+        return replace(
+            self, input_ids_BT=self.input_ids_BT.flatten(0, 1), attention_BT=self.attention_BT.flatten(0, 1), segments_BT=segments
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +48,7 @@ class StepBatch:
     @property
     def width(self) -> int:
         """Tokens of a padded row: the longest input and the longest target."""
-        return self.own.input_ids_BT.shape[1] + self.own.labels_BU.shape[1]
+        return math.prod(self.own.input_ids_BT.shape[1:]) + self.own.labels_BU.shape[1]
 
     def micro_batches(self, rows: int = 0) -> Iterator[MicroBatch]:
         """Cut into `rows` rows each (0: as the recipe wants it), copied to the device one after the other."""
@@ -51,7 +60,7 @@ class StepBatch:
 def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens: int, micro_batch: int = 0) -> StepBatch:
     """Shard a global batch over the workers, in micro-batches of `micro_batch` rows (0: all that a worker has at once),
     and count what the whole of it holds."""
-    rows = batch.input_ids_BT.shape[0]
+    rows, sequences = len(batch.input_ids_BT), math.prod(batch.input_ids_BT.shape[:-1])
     input_tokens, target_tokens = int(batch.attention_BT.sum()), int((batch.labels_BU != -100).sum())
     own = _rows(batch, parallel.shard(rows)) if parallel.rank < rows else _nothing_asked(batch)
     own_rows = len(own.input_ids_BT)
@@ -62,7 +71,7 @@ def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens:
         corpus_tokens=corpus_tokens,
         input_tokens=input_tokens,
         target_tokens=max(1, target_tokens),
-        flops=cost.training_flops(input_tokens, target_tokens, input_tokens / rows, target_tokens / rows),
+        flops=cost.training_flops(input_tokens, target_tokens, input_tokens / sequences, target_tokens / rows),
     )
 
 
@@ -81,7 +90,7 @@ def _nothing_asked(batch: Batch) -> Batch:
 
 def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
     """Copy rows to the device without their common padding; from pinned memory, in the background, on a GPU."""
-    width = max(1, int(batch.attention_BT[rows].sum(axis=1).max(initial=1)))
+    width = max(1, int(batch.attention_BT[rows].sum(axis=-1).max(initial=1)))
     target = 1 + int(np.flatnonzero((batch.labels_BU[rows] != -100).any(axis=0)).max(initial=0))
 
     def moved(array: np.ndarray) -> torch.Tensor:
@@ -89,10 +98,10 @@ def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
     return MicroBatch(
-        input_ids_BT=moved(batch.input_ids_BT[rows, :width]),
-        attention_BT=moved(batch.attention_BT[rows, :width]),
+        input_ids_BT=moved(batch.input_ids_BT[rows, ..., :width]),
+        attention_BT=moved(batch.attention_BT[rows, ..., :width]),
         labels_BU=moved(batch.labels_BU[rows, :target]),
-        segments_BT=None if batch.segments_BT is None else moved(batch.segments_BT[rows, :width]),
+        segments_BT=None if batch.segments_BT is None else moved(batch.segments_BT[rows, ..., :width]),
     )
 
 

@@ -24,7 +24,13 @@ class Objective(Plugin):
     """One task, prepared, as its family learns and scores it. Rows are positions in the train split."""
 
     data: Prepared
+    writes: ClassVar[bool] = False  # whether its answers are texts, which only an encoder-decoder gives
     registry: ClassVar[Registry] = Registry("task family", "raylab.families")
+
+    @property
+    def head(self) -> str:
+        """The name of its head: the task's, unless tasks of the family share one."""
+        return self.data.task
 
     def equip(self, model: nn.Module, mode: Mode, seed: int) -> nn.Module:
         """The model with what this task needs of it: a head from random weights drawn with `seed`, unless it has one.
@@ -46,7 +52,7 @@ class Objective(Plugin):
         """The loss in nats, summed over the batch's targets: its labels that are not -100."""
 
     def uniform_loss(self) -> float:
-        """Nats a target of a uniform guess: a loss far above it means that a run has diverged."""
+        """Nats a target of a uniform guess."""
         return math.log(len(self.data.tokenizer))
 
     @abstractmethod
