@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import nn
 
 from raylab.errors import OutOfMemory
+from raylab.training.shared import SharedSum
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -23,19 +24,23 @@ class Parallel:
     """This worker among `world` equal ones. Alone, every operation is the identity.
 
     hosts: the group through which processes tell each other things without waiting for their GPUs (None: the default).
+    shared: what adds up through memory (None: it is done by messages).
     """
 
     rank: int = 0
     world: int = 1
     device: torch.device = CPU
     hosts: dist.ProcessGroup | None = field(default=None, compare=False)
+    shared: SharedSum | None = field(default=None, compare=False)
 
     @classmethod
     def current(cls, device: torch.device) -> "Parallel":
         """The place of this process in the default process group, if there is one."""
         if dist.is_initialized() and dist.get_world_size() > 1:
+            rank, world = dist.get_rank(), dist.get_world_size()
             hosts = None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
-            return cls(rank=dist.get_rank(), world=dist.get_world_size(), device=device, hosts=hosts)
+            shared = SharedSum.among(rank, world) if device == CPU and hosts is None else None
+            return cls(rank=rank, world=world, device=device, hosts=hosts, shared=shared)
         return cls(device=device)
 
     def together(self) -> AbstractContextManager[None]:
@@ -94,10 +99,17 @@ class Parallel:
     def _sums(self, tensors: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         """The sum over workers of each of the tensors, which are taken as the sums are."""
         for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.flatten() for tensor in bucket])
-            dist.all_reduce(flat, group=self.hosts if flat.device == CPU else None)
+            flat = self._sum(bucket)
             for part, tensor in zip(flat.split([tensor.numel() for tensor in bucket]), bucket, strict=True):
                 yield part.view_as(tensor)
+
+    def _sum(self, bucket: list[torch.Tensor]) -> torch.Tensor:
+        """The sum over workers of tensors of one type and device, flat and one after the other."""
+        if self.shared is not None:
+            return self.shared.sum(bucket)
+        flat = torch.cat([tensor.flatten() for tensor in bucket])
+        dist.all_reduce(flat, group=self.hosts if flat.device == CPU else None)
+        return flat
 
     def _explain(self, mine: Exception | None) -> None:
         """Tell the others of this worker's error, if it has one. Raises for theirs if it has none."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def both(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     plain = {name: encode(recipe) for name, recipe in RECIPES.items()}
     begun = {"handed-over": plain["whole"]}
     torch.multiprocessing.spawn(worker, (WORLD, str(data.folder), str(together), plain, begun), nprocs=WORLD)
-    told = {name: [read(together / f"{name}-{rank}.json") for rank in range(WORLD)] for name in (*RECIPES, "heads")}
+    told = {name: [read(together / f"{name}-{rank}.json") for rank in range(WORLD)] for name in (*RECIPES, "heads", "sums")}
     alone_again = {"handed-over": (one["whole"], [resumed_alone(RECIPES["whole"], data, together / "handed-over")])}
     return {name: (one.get(name, {}), two) for name, two in told.items()} | alone_again
 
@@ -88,6 +89,13 @@ def test_every_worker_knows_the_same(both: dict[str, tuple[Told, list[Told]]]) -
 def test_a_gradient_that_some_lack_is_theirs_that_have_it(both: dict[str, tuple[Told, list[Told]]]) -> None:
     _, told = both["heads"]
     assert told == [[[2.0, 2.0], [10.0, 10.0], [10.0, 10.0], None]] * WORLD
+
+
+def test_memory_adds_up_what_messages_do(both: dict[str, tuple[Told, list[Told]]]) -> None:
+    one, other = both["sums"][1]
+    assert one["shared"] or sys.platform != "linux"
+    assert one == other, "every worker has the same sum"
+    assert one["memory"] == one["messages"], "two numbers have one sum"
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

@@ -1,6 +1,7 @@
 """One of several equal workers, in a process of its own, for test_parallel.py and test_memory.py."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +19,7 @@ from raylab.training.parallel import Parallel
 from tests import tiny
 
 LEFT_AFTER = 3  # steps
+SUMS = [([3, 5], torch.float32), ([3000, 7], torch.float32), ([4], torch.float64), ([2, 9000], torch.float32)]
 
 
 def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any], begun: dict[str, Any]) -> None:
@@ -33,6 +35,7 @@ def worker(rank: int, world: int, data: str, folder: str, recipes: dict[str, Any
     for name, plain in begun.items():
         left(decode(Recipe, plain), prepared, Path(folder) / name, parallel)
     Path(folder, f"heads-{rank}.json").write_text(json.dumps(of_heads(parallel)))
+    Path(folder, f"sums-{rank}.json").write_text(json.dumps(of_sums(parallel)))
     dist.destroy_process_group()
 
 
@@ -43,6 +46,22 @@ def of_heads(parallel: Parallel) -> list[list[float] | None]:
     with mock.patch("raylab.training.parallel.BUCKET_BYTES", 8), parallel.adding_gradients(heads):
         (heads[0].sum() + 10 * heads[1 + parallel.rank].sum()).backward()
     return [None if head.grad is None else head.grad.tolist() for head in heads]
+
+
+def of_sums(parallel: Parallel) -> dict[str, Any]:
+    """Whether memory is shared, and added gradients of models that grow and shrink, through it and by messages."""
+    models = [[nn.Parameter(torch.zeros(size, dtype=kind)) for size in sizes] for sizes, kind in SUMS]
+    told: dict[str, Any] = {"shared": parallel.shared is not None}
+    for way, by in (("memory", parallel), ("messages", replace(parallel, shared=None))):
+        told[way] = []
+        for number, model in enumerate(map(nn.ParameterList, models)):
+            model.zero_grad()
+            with by.adding_gradients(model):
+                noise = torch.Generator().manual_seed(10 * number + parallel.rank)
+                for parameter in model:
+                    parameter.grad = torch.randn(parameter.shape, generator=noise).to(parameter.dtype)
+            told[way].append([parameter.grad.tolist() for parameter in model if parameter.grad is not None])
+    return told
 
 
 def left(recipe: Recipe, data: Prepared, folder: Path, parallel: Parallel) -> None:
