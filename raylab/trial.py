@@ -30,7 +30,8 @@ PROBE_QUESTIONS = 256  # of dev, at a rung
 
 @dataclass(kw_only=True, slots=True)
 class Totals:
-    """What a run has used so far, over all workers; what was reused of other runs' stages is counted apart."""
+    """What a run has used so far, over all workers; what was reused of other runs' stages is counted apart. measured: what
+    its stages found out about the model."""
 
     steps: int = 0
     tokens: int = 0
@@ -40,12 +41,14 @@ class Totals:
     reused_flops: float = 0.0
     reused_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
 
     def add(self, progress: Progress) -> None:
         self.steps += 1
         self.tokens += progress.corpus_tokens
         self.target_tokens += progress.target_tokens
         self.flops += progress.flops
+        self.measured |= progress.measured
         for part, seconds in progress.seconds.items():
             self.spend(part, seconds)
 
@@ -77,7 +80,8 @@ class Totals:
 
     def used(self) -> dict[str, float]:
         """Everything but the seconds, as metrics of the run."""
-        return {name: value for name, value in self.plain().items() if name != "seconds"}
+        counts = {name: value for name, value in self.plain().items() if name not in ("seconds", "measured")}
+        return {**counts, **self.measured}
 
     def times(self) -> dict[str, float]:
         """Seconds by part, and their `total`."""

@@ -12,12 +12,13 @@ from raylab.data.prepared import Prepared
 from raylab.masking.policies.uniform import Uniform
 from raylab.models.build import build
 from raylab.recipe import ModelSpec, Stage, decode, encode
+from raylab.synthetic.tasks.reverse import Reverse
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.context import Context
 from raylab.training.progress import Progress
 from tests import tiny
 
-SMALL = {"policy": Uniform(), "budget_tokens": 6 * 4 * tiny.TOKENS_A_PASSAGE, "steps": 6, "batch_size": 4}
+SMALL = {"policy": Uniform(), "task": Reverse(), "budget_tokens": 6 * 4 * tiny.TOKENS_A_PASSAGE, "steps": 6, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")
