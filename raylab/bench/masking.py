@@ -23,7 +23,7 @@ from raylab.data.corpus import tokenise
 from raylab.data.tokenizer import symbols_of, train_bpe
 from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols, mlm
-from raylab.masking.policy import Passages, Policy, Spans
+from raylab.masking.policy import Passages, Policy, Spans, policies_by_default
 
 HELP = "tokens a second of every masking policy, beside transformers' collators"
 
@@ -59,7 +59,7 @@ def _measure(rows: int, length: int, runs: int) -> dict[str, Any]:
         _collator_speed(text, DataCollatorForLanguageModeling(tokenizer, **options), rows, length, runs)
         for options in ({}, {"whole_word_mask": True, "mask_replace_prob": 1.0, "random_replace_prob": 0.0})
     )
-    policies = {name: _policy_speed(name, text, symbols_of(tokenizer), rows, length, runs) for name in Policy.registry.names()}
+    policies = {name: _policy_speed(name, text, symbols_of(tokenizer), rows, length, runs) for name in policies_by_default()}
     for figures in policies.values():
         figures["ratio_collator"] = figures["labels_mtok_s"] / plain
         figures["ratio_whole_word"] = figures["labels_mtok_s"] / whole_word

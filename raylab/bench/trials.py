@@ -20,7 +20,7 @@ from raylab.data import atlas
 from raylab.data.prepared import Preparation, prepare
 from raylab.data.source import fingerprint
 from raylab.errors import UserError
-from raylab.masking.policy import Policy
+from raylab.masking.policy import policies_by_default
 from raylab.recipe import ModelSpec
 from raylab.search.ledger import Ledger, Study
 from raylab.search.space import Setting, load_space
@@ -85,7 +85,7 @@ def _study(folder: Path, trials: int) -> Conduct:
     """A study of the whole masking space on the atlas's invented passages."""
     task = atlas.fixture()
     data = prepare(task, fingerprint(task), Preparation(vocab_size=400), folder)
-    policies = Policy.registry.names()
+    policies = policies_by_default()
     setting = Setting(task=task.name, base=ModelSpec(), policies=policies, budget_tokens=2000, finetune_steps=4, batch_size=8)
     settings = Settings(
         space="masking", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="asha", setting=setting

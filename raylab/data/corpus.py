@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from raylab.data.annotation import Annotation, TokenisedText
 from raylab.data.files import written_once
 from raylab.data.task import Passage
-from raylab.masking.policy import Passages, Spans
+from raylab.masking.policy import Passages, Spans, spans_of
 from raylab.recipe import digest, encode
 
 _SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*\s")
@@ -151,7 +151,7 @@ class Corpus:
         return TokenisedText(
             texts=self.texts(), tokens_N=self.tokens_N, starts_P1=self.starts_P1, char_starts_N=self._char_starts_N,
             char_ends_N=self._char_ends_N, maskable_N=self.maskable_N, word_starts_N=self.word_starts_N,
-            vocab_size=self.vocab_size,
+            vocab_size=self.vocab_size, folder=self.folder,
         )  # fmt: skip
 
     def excerpt(self, rows_R: np.ndarray) -> TokenisedText:
@@ -188,7 +188,7 @@ class Corpus:
                 np.save(file, annotation.compute(self.tokenised()))
 
     def _annotation_path(self, annotation: Annotation) -> Path:
-        key = digest([encode(annotation), type(annotation).version])
+        key = digest([encode(annotation, for_key=True), type(annotation).version])
         return self.folder / "annotations" / f"{annotation.name()}-{key}.npy"
 
     def _annotation(self, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
@@ -208,9 +208,9 @@ def _gather(starts_P1: np.ndarray, rows_R: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _gather_spans(
-    spans_S2: np.ndarray, bounds_P1: np.ndarray, rows_R: np.ndarray, starts_P1: np.ndarray, starts_R1: np.ndarray
+    spans_S: np.ndarray, bounds_P1: np.ndarray, rows_R: np.ndarray, starts_P1: np.ndarray, starts_R1: np.ndarray
 ) -> Spans:
     index_S, bounds_R1 = _gather(bounds_P1, rows_R)
     shift_S = np.repeat(starts_R1[:-1] - starts_P1[rows_R], np.diff(bounds_R1))
-    picked_S2 = spans_S2[index_S]
-    return Spans(starts_S=picked_S2[:, 0] + shift_S, ends_S=picked_S2[:, 1] + shift_S)
+    picked_S = spans_S[index_S]
+    return spans_of(picked_S, shift_S)

@@ -7,7 +7,7 @@ once, whatever the lengths. Suffixes: N tokens, R passages, R1 = R + 1 boundarie
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,10 +19,23 @@ MASK = -1  # in Mask.replacement_N: a mask symbol stands in the input, no token
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spans:
-    """S spans of a batch of passages: first token and one past the last, never crossing a passage, sorted by start."""
+    """S spans of a batch of passages: first token and one past the last, never crossing a passage, sorted by start.
+
+    scores_S: for scored spans (raylab.data.annotation), else None.
+    """
 
     starts_S: np.ndarray
     ends_S: np.ndarray
+    scores_S: np.ndarray | None = None
+
+
+def spans_of(found_S: np.ndarray, shift_S: np.ndarray | int = 0) -> Spans:
+    """The spans of an annotation's rows, (S, 2) or (S, 3), moved by so many tokens."""
+    places_S2 = found_S[:, :2].astype(np.int64)
+    return Spans(
+        starts_S=places_S2[:, 0] + shift_S, ends_S=places_S2[:, 1] + shift_S,
+        scores_S=found_S[:, 2] if found_S.shape[1] > 2 else None,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +77,8 @@ class Policy(Plugin):
 
     __slots__ = ()
     registry: ClassVar[Registry] = Registry("masking policy", "raylab.masking.policies")
+    searched: ClassVar[Literal["always", "named", "never"]] = "always"  # by a search: by default, if it is named, or never
+    inserts: ClassVar[bool] = False  # whether it sets mask symbols where nothing is hidden, which an encoder cannot be asked
 
     def needs(self) -> tuple[Annotation, ...]:
         """The annotations of the corpus that `draw` reads; computed once a corpus, cached, shared by all runs."""
@@ -72,3 +87,8 @@ class Policy(Plugin):
     @abstractmethod
     def draw(self, passages: Passages, rng: np.random.Generator, progress: float) -> Mask:
         """The mask of one batch. `progress` in [0, 1] is how far the stage is, for policies with a schedule."""
+
+
+def policies_by_default() -> tuple[str, ...]:
+    """The policies that a search tries where none is named, sorted: those that need nothing but a corpus."""
+    return tuple(name for name in Policy.registry.names() if Policy.registry.get(name).searched == "always")

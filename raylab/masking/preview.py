@@ -9,7 +9,7 @@ from raylab.data.annotation import Annotation, TokenisedText
 from raylab.data.corpus import Corpus, tokenise
 from raylab.data.task import Passage
 from raylab.errors import UserError
-from raylab.masking.policy import Mask, Passages, Policy, Spans
+from raylab.masking.policy import Mask, Passages, Policy, Spans, spans_of
 
 Piece = tuple[str, bool]  # a piece of a text, and whether it is hidden
 
@@ -63,9 +63,8 @@ def _passages(text: TokenisedText, annotations: Sequence[Annotation], rows: int)
     )
 
 
-def _spans_before(spans_S2: np.ndarray, end: int) -> Spans:
-    starts_S, ends_S = spans_S2[spans_S2[:, 0] < end].T
-    return Spans(starts_S=starts_S, ends_S=ends_S)
+def _spans_before(spans_S: np.ndarray, end: int) -> Spans:
+    return spans_of(spans_S[spans_S[:, 0] < end])
 
 
 def _pieces(text: TokenisedText, mask: Mask, row: int) -> Iterator[Piece]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from raylab.masking.corrupt import corrupt, mlm
-from raylab.masking.policy import Mask, Passages, Policy
+from raylab.masking.policies.learned import Learned
+from raylab.masking.policies.random_spans import RandomSpans
+from raylab.masking.policy import Mask, Passages, Policy, Spans
 from raylab.masking.sampling import words
 from raylab.masking.schedule import RatedPolicy
 from raylab.recipe import decode, encode, knobs
@@ -39,7 +41,7 @@ def test_the_policies_that_the_issue_asks_for_are_there() -> None:
 def test_a_policy_is_plain_json_and_comes_back_from_it(name: str) -> None:
     policy = Policy.registry.get(name)()
     assert decode(Policy, encode(policy)) == policy
-    assert knobs(type(policy)), "a policy without a knob gives a space nothing to search"
+    assert knobs(type(policy)) or policy.searched != "always", "a policy without a knob gives a space nothing to search"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -255,3 +257,49 @@ def test_the_helper_that_the_other_tests_lean_on() -> None:
     passages = passages_of([5], head=0, holes=0.0)
     batch = corrupt(passages, mask_from(passages, [(1, 3)], inserted=[4]), T5, "spans", 20)
     assert rebuilt(batch.input_ids_BT[0], batch.labels_BU[0], frozenset(T5.sentinels)) == passages.tokens_N.tolist()
+
+
+def scored(passages: Passages, policy: Policy, scores: list[float]) -> Passages:
+    """The passages with spans of one token each from their second token on, and these scores, in every passage."""
+    starts_S = np.concatenate([begin + 1 + np.arange(len(scores)) for begin in passages.starts_R1[:-1]])
+    rows = len(passages.starts_R1) - 1
+    return replace(
+        passages, spans={policy.needs()[0]: Spans(starts_S=starts_S, ends_S=starts_S + 1, scores_S=np.tile(scores, rows))}
+    )
+
+
+def test_a_learned_policy_draws_with_the_odds_of_its_scores() -> None:
+    probabilities = np.array([0.1, 0.2, 0.3, 0.4])
+    for policy, expected in (
+        (Learned(), probabilities),
+        (Learned(top=2), np.array([0, 0, 3 / 7, 4 / 7])),
+        (Learned(temperature=0.5), probabilities**2 / (probabilities**2).sum()),
+    ):
+        passages = scored(passages_of([8] * 4000, holes=0.0), policy, np.log(probabilities).tolist())
+        hidden = draw(policy, passages).hidden_N.reshape(-1, 8)
+        assert (hidden.sum(axis=1) == 1).all()
+        np.testing.assert_allclose(hidden.mean(axis=0)[1:5], expected, atol=0.035)
+
+
+def test_a_learned_policy_hides_as_many_spans_as_asked_and_no_more_than_its_best() -> None:
+    for spans, top, expected in ((2, 5, 2), (4, 5, 4), (4, 2, 2), (4, 3, 3)):
+        policy = Learned(spans=spans, top=top)
+        passages = scored(passages_of([8] * 50, holes=0.0), policy, [-1.0, -2.0, -3.0, -4.0])
+        assert (draw(policy, passages).hidden_N.reshape(-1, 8).sum(axis=1) == expected).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_spans_keep_number_and_lengths_in_every_passage(seed: int) -> None:
+    policy = RandomSpans(of=Policy.registry.get("salient")(spans=4))
+    passages = annotated(passages_of([40] * 200, holes=0.0), policy)
+    moved, row_N = draw(policy, passages, seed), row_of(passages)
+    own = policy.of.draw(passages, np.random.default_rng(seed), 0.5)
+
+    def lengths(mask: Mask) -> list[tuple[int, int]]:
+        span_N = np.cumsum(mask.begins_N)[mask.hidden_N]
+        sizes = np.bincount(span_N)[1:]
+        return sorted(zip(row_N[mask.begins_N].tolist(), sizes.tolist(), strict=True))
+
+    assert lengths(moved) == lengths(own)
+    places = np.flatnonzero(moved.begins_N) % 40
+    assert (moved.begins_N != own.begins_N).any() and 15 < places.mean() < 25

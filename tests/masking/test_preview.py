@@ -9,7 +9,7 @@ from raylab.data.corpus import Corpus, tokenise
 from raylab.data.task import Passage
 from raylab.data.tokenizer import train_bpe
 from raylab.errors import UserError
-from raylab.masking.policy import Policy
+from raylab.masking.policy import Policy, policies_by_default
 from raylab.masking.preview import preview, preview_corpus
 
 TEXTS = [
@@ -18,7 +18,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("name", Policy.registry.names())
+@pytest.mark.parametrize("name", policies_by_default())
 def test_pieces_make_up_the_text_again(name: str) -> None:
     tokenizer = train_bpe(TEXTS, 400)
     for seed in range(3):
@@ -39,7 +39,7 @@ def test_an_empty_text_is_refused() -> None:
         preview(Policy.registry.get("uniform")(), ["", "words"], train_bpe(TEXTS, 400), 0)
 
 
-@pytest.mark.parametrize("name", Policy.registry.names())
+@pytest.mark.parametrize("name", policies_by_default())
 def test_passages_of_a_corpus_are_masked_as_in_training(name: str, tmp_path: Path) -> None:
     passages = [Passage(id=str(i), title=f"Orvane {i}", text=text) for i, text in enumerate(TEXTS * 3)]
     tokenizer = train_bpe([f"{p.title}: {p.text}" for p in passages], 400)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from raylab.errors import UserError
-from raylab.masking.policy import Policy
+from raylab.masking.policy import Policy, policies_by_default
 from raylab.recipe import Recipe, knob, knobs
 from raylab.search.space import Chooser, Domain, Replay, Space, load_space, space_names
 from tests.search.small_study import SETTING, Draws
 
-EVERY = replace(SETTING, policies=Policy.registry.names())
+EVERY = replace(SETTING, policies=policies_by_default())
 
 
 @pytest.fixture(scope="module", params=space_names())

@@ -43,6 +43,11 @@ def token_spans(text: TokenisedText, ranges: Sequence[Ranges]) -> np.ndarray:
     forbidden = np.concatenate([[0], np.cumsum(~text.maskable_N)])
     good = (firsts < ends) & (forbidden[np.maximum(ends, firsts)] == forbidden[firsts])
     spans_S2 = np.stack([firsts[good], ends[good]], axis=1)
+    return apart(spans_S2)
+
+
+def apart(spans_S2: np.ndarray) -> np.ndarray:
+    """Sorted spans without those that overlap an earlier one."""
     reached = np.maximum.accumulate(spans_S2[:, 1])
     return spans_S2[spans_S2[:, 0] >= np.concatenate([[0], reached[:-1]])[: len(spans_S2)]]
 
