@@ -64,6 +64,10 @@ class Synthesize(Stage):
         """The input tokens of every step, which are drawn for it."""
         return _reads(_Generator.of(self, context), self.budget_tokens)
 
+    def tokens_a_step(self, context: Context) -> float:
+        """The input tokens of a step, on average."""
+        return _mean_tokens(_Generator.of(self, context)) * self.batch_size
+
     def run(self, model: nn.Module, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step, the last one with the share of tokens that the model gets right in
         fresh examples. Raises UserError for a model without a decoder; Diverged, OutOfMemory."""
@@ -83,6 +87,10 @@ class Synthesize(Stage):
         """The generated global batch of a step. Raises UserError for a model without a decoder."""
         return _Batches(self, model, context)
 
+    def held_out(self, model: nn.Module, context: Context) -> StepBatch:
+        """Examples that no step reads, to judge a model on. Raises UserError for a model without a decoder."""
+        return _Batches(self, model, context).held_out()
+
 
 def _loss(model: nn.Module, batch: MicroBatch) -> torch.Tensor:
     return sequence_loss(body_of(model), batch)
@@ -92,6 +100,7 @@ def token_accuracy(model: nn.Module, batch: StepBatch, context: Context) -> floa
     """The share of a batch's target tokens, the end symbol among them, that are the model's first choice given those before."""
     parallel = context.parallel
     fit = context.memory.of(model, f"training in {context.precision}", parallel.device)
+    training = model.training
     model.eval()
 
     @torch.inference_mode()
@@ -103,6 +112,7 @@ def token_accuracy(model: nn.Module, batch: StepBatch, context: Context) -> floa
 
     with parallel.together():
         own = fit.attempt(right, batch.micro_batch, batch.width)
+    model.train(training)
     return parallel.sum(own).item() / batch.target_tokens
 
 
