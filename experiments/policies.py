@@ -1,18 +1,25 @@
-"""Which tokens should intermediate pretraining hide, at equal tokens and all else equal?
+"""Which tokens should intermediate pretraining hide, at equal tokens and all else equal: what is likely to be asked?
 
-The heuristics of prior work against each other and against no intermediate pretraining, on questions answered closed-book.
-After Ye et al. 2021 (arXiv 2104.08840), our reading: a model is pretrained further on passages that hold the answers, under
-a masking policy, and then finetuned on questions alone.
+Policies learned from the task against heuristics, on questions answered closed-book. After Ye et al. 2021 (arXiv 2104.08840),
+our reading: a model is pretrained further on passages that hold the answers, under a masking policy, and then finetuned on
+questions alone. Learned policies are learned anew for every seed, from the train split alone.
+
+Two arms are no policies that anyone could use, and tell what the others do: `random spans` are as many and as long as those of
+`supervised`, anywhere in the passage (where from how much); `oracle` hides the answers of train questions (the most there is
+to know).
 """
 
 from typing import Any
 
+from raylab.masking.learned.supervised import Supervised
+from raylab.masking.policies.oracle import Oracle
+from raylab.masking.policies.random_spans import RandomSpans
 from raylab.masking.policies.salient import Salient
-from raylab.masking.policies.span import Span
 from raylab.masking.policies.uniform import Uniform
 from raylab.masking.policy import Policy
 from raylab.recipe import Recipe
-from raylab.search.comparison.declared import Asked, At, Case
+from raylab.search.comparison.declared import Asked, At, Case, Contrast
+from raylab.search.comparison.learning import learned
 from raylab.stages.denoise import Denoise
 from raylab.stages.finetune import Finetune
 from raylab.training.optimizer import Optimization
@@ -30,8 +37,19 @@ def cases(asked: Asked) -> list[Case]:
 
 def arms(at: At) -> dict[str, Recipe]:
     """Every policy with its own defaults, reading the same passages in the same order."""
-    policies: dict[str, Policy] = {"uniform": Uniform(), "span": Span(), "salient": Salient()}
+    supervised = learned(at, Supervised())
+    policies: dict[str, Policy] = {
+        "uniform": Uniform(), "salient": Salient(), "random spans": RandomSpans(of=supervised), "supervised": supervised,
+        "oracle": Oracle(),
+    }  # fmt: skip
     return {"none": _recipe(at), **{name: _recipe(at, policy) for name, policy in policies.items()}}
+
+
+def contrasts(case: Case) -> list[Contrast]:
+    """What learning is worth, and where it stands between the heuristic of prior work and knowing the answers."""
+    against = ("uniform", "random spans", "salient", "oracle")
+    pairs = [("supervised", other) for other in against] + [("salient", "uniform"), ("uniform", "none")]
+    return [Contrast(arm=arm, against=other) for arm, other in pairs]
 
 
 def _recipe(at: At, policy: Policy | None = None) -> Recipe:

@@ -18,7 +18,7 @@ from raylab.app.environment import environment, gpus_here
 from raylab.app.joining import agreed, joined
 from raylab.app.opening import command_line, placement_of, stores
 from raylab.app.outcome import storage_option
-from raylab.app.preparation import described, load_for, preparation_for, ready
+from raylab.app.preparation import described, load_for, preparation_for
 from raylab.app.search_options import DATA, base_of, check_same, numbers_of
 from raylab.app.session import CLOSE_TRACKING_S, INTERRUPTED, alone, share_data
 from raylab.cluster.attempt import LaneLostError
@@ -26,15 +26,15 @@ from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import LaneRunner, Placement
 from raylab.cluster.shipping import pack
 from raylab.cluster.tracking import Mirror
-from raylab.data.prepared import Prepared
-from raylab.data.source import DataRequest
+from raylab.data.prepared import Preparation, Prepared, prepare
+from raylab.data.source import DataRequest, fingerprint
 from raylab.data.task import SPLITS, TaskData
 from raylab.errors import Halted, UserError, unknown
 from raylab.recipe import ModelSpec, Recipe, digest, encode
 from raylab.registry import add_plugins
 from raylab.search.comparison import written
 from raylab.search.comparison.conduct import Comparing, conduct
-from raylab.search.comparison.declared import Asked, Comparison, load_comparison
+from raylab.search.comparison.declared import Asked, Case, Comparison, load_comparison
 from raylab.search.comparison.results import conclude
 from raylab.search.ledger import Ledger, Study
 from raylab.search.plan import START_S
@@ -75,15 +75,21 @@ class Data:
         self._loaded: dict[str, TaskData] = {}
         self._prepared: dict[str, tuple[TaskData, Prepared]] = {}
 
-    def __call__(self, request: DataRequest, base: ModelSpec, kinds: tuple[str, ...]) -> tuple[TaskData, Prepared]:
+    def __call__(self, case: Case, request: DataRequest, base: ModelSpec) -> tuple[TaskData, Prepared]:
         """As raylab.search.comparison.declared.Prepare."""
-        asked = str(request)
+        how = preparation_for(base)
+        if case.tokenizer_of is not None and how.tokenizer is None:
+            whole = self._of(case.tokenizer_of, base, how, ())[1]
+            how = replace(how, tokenizer=str(whole.folder / "tokenizer"))
+        return self._of(request, base, how, case.kinds)
+
+    def _of(self, request: DataRequest, base: ModelSpec, how: Preparation, kinds: tuple[str, ...]) -> tuple[TaskData, Prepared]:
+        asked, key = str(request), f"{request} {how} {kinds}"
         if asked not in self._loaded:
             self._loaded[asked] = load_for(request, base.pretrained)
-        key = f"{asked} {preparation_for(base)} {kinds}"
         if key not in self._prepared:
             data = of_kinds(self._loaded[asked], kinds)
-            self._prepared[key] = data, ready(data, base, self._storage)
+            self._prepared[key] = data, prepare(data, fingerprint(data), how, self._storage)
         return self._prepared[key]
 
 
@@ -120,8 +126,9 @@ def open_comparison(args: argparse.Namespace) -> Opened:
     storage, tracking_uri = stores(args, new=started is None)
     study = started or Study(name="", settings={}, data={}, environment={}, created=time.time())
     comparing = Comparing(
-        comparison, asked, study, seed=options["seed"], seeds=options["seeds"], prepare=Data(storage), storage=storage
-    )
+        comparison, asked, study, seed=options["seed"], seeds=options["seeds"], prepare=Data(storage), storage=storage,
+        tell=(lambda text: None) if args.quiet else (lambda text: console().print(Text(text))),
+    )  # fmt: skip
     data = _data(comparing)
     if started is None:
         study.name = args.name or f"{comparison.name}-{data['name']}-{datetime.now():%Y%m%d-%H%M%S}"

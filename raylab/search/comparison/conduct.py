@@ -6,7 +6,7 @@ compare    every arm of every case, replicates 1, 2, ..., on test; all arms of a
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,12 @@ class Comparing:
     """A comparison being conducted: its declaration, data and ledger in one place."""
 
     def __init__(
-        self, comparison: Comparison, asked: Asked, study: Study, *, seed: int, seeds: int, prepare: Prepare, storage: Path
-    ) -> None:
+        self, comparison: Comparison, asked: Asked, study: Study, *, seed: int, seeds: int, prepare: Prepare, storage: Path,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
         self.comparison, self.asked, self.study = comparison, asked, study
         self.seed, self.seeds, self.storage = seed, seeds, storage
-        self._prepare = prepare
+        self._prepare, self._tell = prepare, tell
         self._placed: dict[tuple[str, int], dict[str, Placed]] = {}
         self._requests: dict[tuple[str, str, int, int], Request] = {}
         self.cases = tuple(comparison.cases(asked))
@@ -62,7 +63,7 @@ class Comparing:
         if key not in self._placed:
             at = At(
                 case=case, replicate=replicate, seeds=self.seeds_of(replicate), asked=self.asked, storage=self.storage,
-                prepare=self._prepare,
+                prepare=self._prepare, tell=self._tell,
             )  # fmt: skip
             self._placed[key] = {name: _placed(arm, case) for name, arm in self.comparison.arms(at).items()}
             self._check_arms(case, self._placed[key])
@@ -74,7 +75,7 @@ class Comparing:
 
     def task(self, case: Case) -> TaskData:
         """The data of a case as loaded."""
-        return self._prepare(case.data, case.base or self.asked.base, case.kinds)[0]
+        return self._prepare(case, case.data, case.base or self.asked.base)[0]
 
     def metric(self, case: Case) -> str:
         """The measure that compares the arms of a case."""
@@ -82,7 +83,7 @@ class Comparing:
 
     def data(self, case: Case, placed: Placed, recipe: Recipe) -> Prepared:
         """What a run reads: ready for its base model, with the annotations that its policies ask for."""
-        prepared = self._prepare(placed.request, recipe.base, case.kinds)[1]
+        prepared = self._prepare(case, placed.request, recipe.base)[1]
         for stage in recipe.stages:
             for annotation in stage.policy.needs() if hasattr(stage, "policy") else ():
                 prepared.corpus.annotate(annotation)

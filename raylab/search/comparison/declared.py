@@ -57,13 +57,15 @@ class Asked:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """Data on which all arms are compared. metric: the measure that compares them, or else their family's first. kinds: only
-    examples of these kinds (`Example.kind`); all if none is named. base: None for that of the options. x: where it stands on a
-    curve. tags: anything that `arms` needs to know of it."""
+    examples of these kinds (`Example.kind`); all if none is named. tokenizer_of: data through whose tokenizer it is read, so
+    that what was learned on those can be used here; None for its own. base: None for that of the options. x: where it stands on
+    a curve. tags: anything that `arms` needs to know of it."""
 
     name: str
     data: DataRequest
     metric: str = ""
     kinds: tuple[str, ...] = ()
+    tokenizer_of: DataRequest | None = None
     base: ModelSpec | None = None
     x: float | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -92,13 +94,14 @@ class Contrast:
     against: str
 
 
-Prepare = Callable[[DataRequest, ModelSpec, tuple[str, ...]], tuple[TaskData, Prepared]]
+Prepare = Callable[[Case, DataRequest, ModelSpec], tuple[TaskData, Prepared]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class At:
     """A case and a seed for which arms are wanted. replicate: 0 where grids are chosen from, then 1, 2, ... prepare: loads
-    data and makes them ready for a base model (raylab.app.preparation). storage: where products are kept."""
+    data as a case reads them, and makes them ready for a base model. storage: where products are kept. tell: says to the
+    person at the terminal what takes long."""
 
     case: Case
     replicate: int
@@ -106,6 +109,7 @@ class At:
     asked: Asked
     storage: Path
     prepare: Prepare
+    tell: Callable[[str], None]
 
     @property
     def base(self) -> ModelSpec:
@@ -115,7 +119,11 @@ class At:
     @property
     def data(self) -> Prepared:
         """The case's data, ready for its base model."""
-        return self.prepare(self.case.data, self.base, self.case.kinds)[1]
+        return self.data_of(self.case)
+
+    def data_of(self, case: Case) -> Prepared:
+        """The data of another case, ready for its base model."""
+        return self.prepare(case, case.data, case.base or self.asked.base)[1]
 
     @property
     def task(self) -> str:

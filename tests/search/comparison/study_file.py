@@ -49,7 +49,7 @@ def comparing_in(folder: Path, seeds: int = 3, **fields: Any) -> tuple[Comparing
     folder.mkdir(parents=True, exist_ok=True)
     prepared: list[Prepared] = []
 
-    def prepare(request: DataRequest, base: ModelSpec, kinds: tuple[str, ...]) -> tuple[TaskData, Prepared]:
+    def prepare(case: Case, request: DataRequest, base: ModelSpec) -> tuple[TaskData, Prepared]:
         if not prepared:
             prepared.append(tiny.prepared(folder.parent / "data"))
         return tiny.task(), prepared[0]
