@@ -1,0 +1,134 @@
+"""How the gradient of the held-out loss reaches a policy that draws discrete spans: three estimators.
+
+Letters: B passages, T positions, L longest span, K draws a passage, R = B x K rows.
+
+- `credit`: K spans are drawn for each passage, each is a row of the inner pretraining step, and every row's loss has a weight of
+  1. The derivative of the outer loss by that weight, through both updates, is the row's credit: what hiding this span instead
+  of a little less of it does to the held-out questions. The policy's gradient is the score function's (REINFORCE, Williams
+  1992) with the credit as the row's own reward and the mean of its passage's other draws as baseline. Where the outer loss is
+  linear in the rows' weights it is unbiased; else its bias is of second order in the size of the inner step, and of order 1/R in
+  how much the spans' lengths differ, for the loss is that of a target token.
+- `gumbel`: one span a passage by the Gumbel-softmax straight-through (Jang et al. 2017, arXiv 1611.01144): the hidden positions
+  are 0 or 1 forwards and those of the relaxed choice backwards. They mix the embeddings of token and mask symbol, and weigh the
+  loss. Biased, as straight-through estimators are: a visible position's derivative is that of copying it.
+- `reinforce`: K whole masks of all passages, the outer loss after each as its cost, the mean of the others as baseline. Unbiased,
+  without second order, and noisy: the cost of all passages is charged to each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import nn
+
+from raylab.masking.learned.extractor import NEVER, span_scores
+from raylab.masking.learned.meta.unrolled import Inner, Loss, Params
+
+Name = Literal["credit", "gumbel", "reinforce"]
+
+
+class World(Protocol):
+    """What an episode is made of. `step` counts the inner pretraining steps, each on passages of its own."""
+
+    base: Params
+    finetuning: Sequence[Loss]
+
+    def held_out(self, params: Params) -> torch.Tensor:
+        """The outer loss."""
+
+    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_R: torch.Tensor) -> Loss:
+        """The pretraining loss in which each row hides one of the given spans and counts as its weight says."""
+
+    def mixed(self, step: int, hidden_BT: torch.Tensor) -> Loss:
+        """The pretraining loss in which `hidden_BT`, from 0 to 1, says how far each position is hidden."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """surrogate: its gradient is the estimate. outer: the held-out loss, a mean over draws."""
+
+    surrogate: torch.Tensor
+    outer: torch.Tensor
+
+
+def estimate(
+    name: Name, world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, temperature: float,
+    generator: torch.Generator | None = None,
+) -> Estimate:  # fmt: skip
+    """The estimate of one episode. log_p: for each inner pretraining step the policy's log-probabilities (B, T, L)."""
+    if name == "gumbel":
+        return gumbel(world, log_p, inner, temperature, generator)
+    return {"credit": credit, "reinforce": reinforce}[name](world, log_p, inner, draws, generator)
+
+
+def credit(
+    world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, generator: torch.Generator | None = None
+) -> Estimate:
+    """`draws` spans of each passage, each answering for what its own row does."""
+    spans = [drawn(log_p_BTL, draws, generator) for log_p_BTL in log_p]
+    weights = [log_p[0].new_ones(starts.numel()).requires_grad_() for starts, _ in spans]
+    steps = [world.rows(k, *spans[k], weight_R) for k, weight_R in enumerate(weights)]
+    outer = inner.outer_loss(world.base, steps, world.finetuning, world.held_out)
+    credits = torch.autograd.grad(outer, weights)
+    surrogate = sum(
+        (advantage(credit_R.view_as(starts)) * span_scores(log_p_BTL, starts, ends)).sum()
+        for credit_R, log_p_BTL, (starts, ends) in zip(credits, log_p, spans, strict=True)
+    )
+    return Estimate(surrogate=torch.as_tensor(surrogate), outer=outer.detach())
+
+
+def reinforce(
+    world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, generator: torch.Generator | None = None
+) -> Estimate:
+    """`draws` masks, each answering for the whole outer loss."""
+    costs, scores = [], []
+    for _ in range(draws):
+        spans = [drawn(log_p_BTL, 1, generator) for log_p_BTL in log_p]
+        steps = [world.rows(k, starts, ends, log_p[0].new_ones(starts.numel())) for k, (starts, ends) in enumerate(spans)]
+        costs.append(inner.outer_loss(world.base, steps, world.finetuning, world.held_out, differentiable=False).detach())
+        scores.append(sum(span_scores(p, *chosen).sum() for p, chosen in zip(log_p, spans, strict=True)))
+    cost_1K = torch.stack(costs)[None]
+    return Estimate(surrogate=(advantage(cost_1K)[0] * torch.stack(scores)).mean(), outer=cost_1K.mean())
+
+
+def gumbel(
+    world: World, log_p: Sequence[torch.Tensor], inner: Inner, temperature: float, generator: torch.Generator | None = None
+) -> Estimate:
+    """One relaxed span a passage, through which the outer loss is differentiated."""
+    steps = [world.mixed(k, covered(straight_through(p, temperature, generator))) for k, p in enumerate(log_p)]
+    outer = inner.outer_loss(world.base, steps, world.finetuning, world.held_out)
+    return Estimate(surrogate=outer, outer=outer.detach())
+
+
+def advantage(cost_BK: torch.Tensor) -> torch.Tensor:
+    """Each draw's cost less the mean of its row's others, which do not depend on it."""
+    draws = cost_BK.shape[1]
+    return (cost_BK - cost_BK.mean(dim=1, keepdim=True)) * (draws / (draws - 1))
+
+
+def drawn(log_p_BTL: torch.Tensor, draws: int, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Independent draws: first token and one past the last, (B, K) each."""
+    longest = log_p_BTL.shape[2]
+    index_BK = torch.multinomial(log_p_BTL.detach().flatten(1).exp(), draws, replacement=True, generator=generator)
+    starts_BK = index_BK // longest
+    return starts_BK, starts_BK + index_BK % longest + 1
+
+
+def straight_through(log_p_BTL: torch.Tensor, temperature: float, generator: torch.Generator | None = None) -> torch.Tensor:
+    """One span a passage, (B, T, L): one-hot in value, with the gradient of the relaxed choice."""
+    uniform = torch.rand(log_p_BTL.shape, generator=generator, dtype=log_p_BTL.dtype, device=log_p_BTL.device)
+    noisy_BTL = log_p_BTL - torch.log(-torch.log(uniform.clamp(1e-12, 1 - 1e-7)))
+    relaxed_BTL = (noisy_BTL / temperature).flatten(1).softmax(dim=-1).view_as(log_p_BTL)
+    hard = nn.functional.one_hot(
+        noisy_BTL.masked_fill(log_p_BTL <= NEVER / 2, NEVER).flatten(1).argmax(dim=-1), relaxed_BTL[0].numel()
+    )
+    return hard.view_as(log_p_BTL).to(relaxed_BTL) - relaxed_BTL.detach() + relaxed_BTL
+
+
+def covered(choice_BTL: torch.Tensor) -> torch.Tensor:
+    """How far each position is hidden, (B, T), if span (t, n) is chosen as far as `choice_BTL` says."""
+    length, longest = choice_BTL.shape[1:]
+    begun_BT = choice_BTL.sum(dim=2)
+    ended = [nn.functional.pad(choice_BTL[:, : length - n - 1, n], (n + 1, 0)) for n in range(min(longest, length - 1))]
+    return (begun_BT - sum(ended, torch.zeros_like(begun_BT))).cumsum(dim=1)
