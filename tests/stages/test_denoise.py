@@ -72,7 +72,7 @@ def test_a_step_is_the_same_in_any_order(context: Context) -> None:
 def test_recipes_of_a_replicate_read_the_same_passages(context: Context) -> None:
     def rows(seeds: Seeds, **settings: Any) -> list[list[int]]:
         drawn = batches(denoise(**settings), replace(context, seeds=seeds))
-        return [drawn.rows_P[drawn.order.rows(step)].tolist() for step in range(6)]
+        return [drawn.reading.rows_P[drawn.reading.order.rows(step)].tolist() for step in range(6)]
 
     assert rows(tiny.SEEDS, policy=Uniform()) == rows(tiny.SEEDS, policy=Salient(), target="sentence")
     assert rows(tiny.SEEDS) != rows(Seeds.of(0, 1))
