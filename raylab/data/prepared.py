@@ -2,12 +2,13 @@
 
     STORAGE/data/<fingerprint>/
         tokenizer/    *.npy    texts.txt    examples.json    annotations/    meta.json
+        sources/<task>/    examples.json    meta.json
 
 Its name is the data fingerprint that run keys are made of. Lanes open it by path and map it into memory.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +22,11 @@ from raylab.data.family import family_of
 from raylab.data.files import written_once
 from raylab.data.task import QUESTION_ANSWERING, SPLITS, TaskData
 from raylab.data.tokenizer import ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols
 from raylab.recipe import digest
 
+SOURCES = "sources"
 PREPARATION_VERSION = 1  # raised when the same data would be prepared otherwise
 
 
@@ -37,16 +40,23 @@ class Preparation:
     max_tokens: int = 64
 
 
-def prepare(data: TaskData, content: str, how: Preparation, storage: Path, annotations: Iterable[Annotation] = ()) -> "Prepared":
+def prepare(
+    data: TaskData, content: str, how: Preparation, storage: Path, annotations: Iterable[Annotation] = (),
+    sources: Mapping[str, TaskData] | None = None,
+) -> "Prepared":  # fmt: skip
     """Tokenise and annotate `data` into its folder below `storage`, unless it stands there already.
 
-    content: the hash of `data` (raylab.data.source.fingerprint).
+    content: the hash of `data` (raylab.data.source.fingerprint). sources: other tasks that are learned before it, by their
+    hashes; they share its tokenizer. Raises UserError for two of one name, or one of the task's own.
     """
-    fingerprint = digest([content, asdict(how) | {"tokenizer": _content(how.tokenizer)}, PREPARATION_VERSION])
+    sources = sources or {}
+    _check_names([data, *sources.values()])
+    identity = [content, asdict(how) | {"tokenizer": _content(how.tokenizer)}, PREPARATION_VERSION]
+    fingerprint = digest([*identity, sorted(sources)] if sources else identity)
     folder = storage / "data" / fingerprint
     if not folder.exists():
         with written_once(folder) as temporary:
-            _write(data, how, temporary)
+            _write(data, tuple(sources.values()), how, temporary)
     prepared = Prepared(folder)
     for annotation in annotations:
         prepared.corpus.annotate(annotation)
@@ -61,11 +71,26 @@ def _content(tokenizer: str | None) -> str | None:
     return digest([loaded.backend_tokenizer.to_str(), asdict(symbols_of(loaded))])
 
 
-def _write(data: TaskData, how: Preparation, folder: Path) -> None:
+def _check_names(tasks: Sequence[TaskData]) -> None:
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two tasks are named {name!r}, which would share a head. Leave one out, or rename its folder.")
+
+
+def _write(data: TaskData, sources: Sequence[TaskData], how: Preparation, folder: Path) -> None:
     folder.mkdir()
-    tokenizer = load_tokenizer(how.tokenizer) if how.tokenizer else train_bpe(_training_text(data), how.vocab_size)
+    texts = (text for task in (data, *sources) for text in _training_text(task))
+    tokenizer = load_tokenizer(how.tokenizer) if how.tokenizer else train_bpe(texts, how.vocab_size)
     save_tokenizer(tokenizer, folder / "tokenizer")
     Corpus.write(tokenise(data.corpus, tokenizer, how.max_tokens), folder)
+    for source in sources:
+        (folder / SOURCES / source.name).mkdir(parents=True)
+        _write_task(source, how, folder / SOURCES / source.name)
+    _write_task(data, how, folder)
+
+
+def _write_task(data: TaskData, how: Preparation, folder: Path) -> None:
     examples = {split: [asdict(e) for e in data.splits[split]] for split in SPLITS}
     (folder / "examples.json").write_text(json.dumps(examples, ensure_ascii=False), encoding="utf-8")
     meta = {"task": data.name, "max_tokens": how.max_tokens, "family": data.family, "labels": data.labels}
@@ -81,8 +106,8 @@ def _training_text(data: TaskData) -> Iterable[str]:
 class Prepared:
     """A prepared task, opened. Cheap to open; everything large is mapped or read on first use."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, beside: "Prepared | None" = None) -> None:
+        self.folder, self._beside = folder, beside
         self.fingerprint = folder.name
         meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         self.task: str = meta["task"]
@@ -92,7 +117,14 @@ class Prepared:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        return load_tokenizer(str(self.folder / "tokenizer"))
+        """Its own, or that of the task it is a source of."""
+        return self._beside.tokenizer if self._beside else load_tokenizer(str(self.folder / "tokenizer"))
+
+    @cached_property
+    def sources(self) -> dict[str, "Prepared"]:
+        """The tasks that were prepared to be learned before this one, by name."""
+        folders = sorted((self.folder / SOURCES).glob("*"))
+        return {folder.name: Prepared(folder, beside=self) for folder in folders}
 
     @cached_property
     def symbols(self) -> Symbols:

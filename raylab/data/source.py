@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from raylab.data import hub, local
 from raylab.data.assembly import Limits, Texts, assemble, narrow
@@ -20,6 +20,10 @@ from raylab.errors import UserError, unknown
 from raylab.recipe import canonical, encode
 
 ATLAS = "atlas"
+STAND_INS = {
+    "classification": "atlas_topic", "regression": "atlas_similarity", "multiple_choice": "atlas_choice", "span": "atlas_span",
+    "tagging": "atlas_names", "generation": "atlas_title",
+}  # fmt: skip
 Source = Literal["auto", "local", "hub", "builtin"]
 
 
@@ -64,7 +68,7 @@ def load(request: DataRequest) -> TaskData:
         raise UserError(
             f"--splits names local files, but {request.dataset} is not read from any. Give --data-dir, or leave it out."
         )
-    if request.dataset == ATLAS or request.source == "builtin":
+    if request.dataset in builtin() or request.source == "builtin":
         return _from_atlas(request, "--source builtin was asked for")
     try:
         return _from_hub(request, *known()[request.dataset])
@@ -86,14 +90,21 @@ def fingerprint(data: TaskData) -> str:
 
 
 def known_datasets(data_dir: Path | None) -> tuple[str, ...]:
-    """All names `--dataset` takes: those of the table, the atlas, and the folders of `data_dir`."""
-    return tuple(sorted({*known(), ATLAS, *(local.tasks(data_dir) if data_dir else ())}))
+    """All names `--dataset` takes: those of the tables, the built-in ones, and the folders of `data_dir`."""
+    return tuple(sorted({*known(), *builtin(), *(local.tasks(data_dir) if data_dir else ())}))
+
+
+def builtin() -> tuple[str, ...]:
+    """The names of the tasks that come with raylab."""
+    from raylab.data.atlas.tasks import TASKS
+
+    return (ATLAS, *TASKS)
 
 
 def _local_path(request: DataRequest) -> Path | None:
     """Where the questions lie on this machine, or None if they are to be read from elsewhere."""
     name, source, data_dir = request.dataset, request.source, request.data_dir
-    if name == ATLAS or source in ("hub", "builtin"):
+    if name in builtin() or source in ("hub", "builtin"):
         _check_elsewhere(name, source)
         return None
     path = local.find(name, data_dir)
@@ -113,10 +124,10 @@ def _local_path(request: DataRequest) -> Path | None:
 def _check_elsewhere(name: str, source: Source) -> None:
     if local.is_path(name):
         raise UserError(f"--dataset {name} is a path, which --source {source} does not read. Use --source local or auto.")
-    if name == ATLAS and source in ("hub", "local"):
-        raise UserError(f"--dataset {ATLAS} comes with raylab, not from --source {source}. Use --source builtin or auto.")
-    if name not in (ATLAS, *known()):
-        raise unknown("dataset", name, [ATLAS, *known()])
+    if name in builtin() and source in ("hub", "local"):
+        raise UserError(f"--dataset {name} comes with raylab, not from --source {source}. Use --source builtin or auto.")
+    if name not in (*builtin(), *known()):
+        raise unknown("dataset", name, known_datasets(None))
 
 
 def _from_local(request: DataRequest, path: Path) -> TaskData:
@@ -159,11 +170,17 @@ def _from_hub(request: DataRequest, family: type[Family], dataset: Dataset) -> T
 
 def _from_atlas(request: DataRequest, reason: str) -> TaskData:
     from raylab.data import atlas  # here, because the packages it is made of take time to import
+    from raylab.data.atlas.tasks import load_task
 
+    name = request.dataset if request.dataset in builtin() else _stand_in(*known()[request.dataset])
+    warning = f"this is not {request.dataset}: {reason}, so the {_about(name)} stands in its place"
+    instead = (warning,) if name != request.dataset else ()
+    if name != ATLAS:
+        texts = _texts(request, request.corpus) if request.corpus is not None else None
+        return replace(load_task(name, request.limits, texts), warnings=instead)
     data = atlas.load()
-    if request.dataset != ATLAS:
-        warning = f"this is not {request.dataset}: {reason}, so the built-in atlas (questions and passages) stands in its place"
-        return narrow(data, request.limits, warnings=(warning,))
+    if instead:
+        return narrow(data, request.limits, warnings=instead)
     if request.corpus in (None, ATLAS):
         return narrow(data, request.limits)
     texts = _texts(request, str(request.corpus))
@@ -173,11 +190,21 @@ def _from_atlas(request: DataRequest, reason: str) -> TaskData:
     )  # fmt: skip
 
 
+def _stand_in(family: type[Family], dataset: Any) -> str:
+    """The built-in task that is most like one of this family."""
+    pair = family.name() == "classification" and "text_b" in dataset.columns
+    return "atlas_entailment" if pair else STAND_INS.get(family.name(), ATLAS)
+
+
+def _about(name: str) -> str:
+    return "built-in atlas (questions and passages)" if name == ATLAS else f"built-in task {name}"
+
+
 def _texts(request: DataRequest, name: str) -> Texts:
     """A corpus by path, from the data folder, built in, or from the Hub. Raises UserError for an unknown name."""
     path = local.find(name, request.data_dir)
-    if request.text_column is None and (own := _own_texts(request, name, path)):
-        return own
+    if request.text_column is None and (texts := _own_texts(request, name, path)):
+        return texts
     if path is not None:
         return Texts(name=local.name_of(path), passages=local.read_corpus(path, request.text_column))
     if request.text_column is not None:
@@ -188,16 +215,20 @@ def _texts(request: DataRequest, name: str) -> Texts:
         return Texts(name=ATLAS, passages=atlas.load().corpus)
     if name not in CORPORA:
         own = local.corpora(request.data_dir) if request.data_dir is not None else ()
-        raise unknown("corpus", name, {ATLAS, *CORPORA, *own}, f"A folder or file is given by its path, e.g. ./{name}.")
+        raise unknown("corpus", name, {*builtin(), *CORPORA, *own}, f"A folder or file is given by its path, e.g. ./{name}.")
     return _texts_from_hub(CORPORA[name], request.max_passages)
 
 
 def _own_texts(request: DataRequest, name: str, path: Path | None) -> Texts | None:
     """The text of another task's train split, without its labels; None if the name is no task's, or that of questions."""
-    kind = local.kind_of(path) if path is not None else known()[name][0].name() if name in known() else local.OTHER
+    source: Source = "local" if path is not None else "builtin" if name in builtin() else "hub"
+    if path is not None:
+        kind = local.kind_of(path)
+    else:
+        kind = known()[name][0].name() if name in known() else local.OTHER if name not in builtin() or name == ATLAS else name
     if kind in (local.CORPUS, local.OTHER, QUESTION_ANSWERING):
         return None
-    data = load(replace(request, dataset=name, corpus=None, splits={}, max_examples=None))
+    data = load(replace(request, dataset=name, source=source, corpus=None, splits={}, max_examples=None))
     return Texts(name=data.corpus_name, passages=data.corpus)
 
 

@@ -137,7 +137,9 @@ class Table(Family):
             layout: Layout = dataset.columns
             return layout
         fitting = [layout for layout in cls.layouts if cls.has(row, layout)]
-        return max(fitting, key=lambda layout: len(columns_of(layout)), default=cls.layouts[0])
+        if fitting:
+            return max(fitting, key=lambda layout: len(columns_of(layout)))
+        return max(cls.layouts, key=lambda layout: _share(row, layout))  # what is amiss is told of the nearest
 
     @classmethod
     def example_of(cls, row: Row, layout: Layout, where: str, name: str, classes: Classes) -> Example:
@@ -154,6 +156,11 @@ def columns_of(layout: Layout) -> tuple[str, ...]:
     """All columns of a layout, each once."""
     paths = ((path,) if isinstance(path, str) else path for path in layout.values())
     return tuple(dict.fromkeys(itertools.chain.from_iterable(paths)))
+
+
+def _share(row: Row, layout: Layout) -> float:
+    columns = columns_of(layout)
+    return sum(at(row, column) is not None for column in columns) / len(columns)
 
 
 def peeked(named: Iterable[Named]) -> tuple[Row | None, Iterator[Named]]:

@@ -5,23 +5,25 @@ The classes are in the order of their numbers, or else of the alphabet; a datase
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from raylab.data.families._classification import ENTRIES
 from raylab.data.family import Examples, Splits
 from raylab.data.fields import at
 from raylab.data.rows import Row
-from raylab.data.table import Classes, Entry, Layout, Table, required, text_of
+from raylab.data.table import Classes, Entry, Layout, Path, Table, required, text_of
 from raylab.data.task import SPLITS, Example, Labelled
 from raylab.errors import UserError
 
-PAIRS = (
+COLUMN_PAIRS = (
     ("premise", "hypothesis"), ("text_a", "text_b"), ("question", "sentence"), ("sentence1", "sentence2"),
     ("question1", "question2"), ("passage", "question"),
 )  # fmt: skip
-SINGLES: tuple[Any, ...] = (("title", "text"), "text", "sentence")
-WORD_IN_CONTEXT = {"text": ("word", "sentence1"), "text_b": "sentence2", "label": "label"}
-COREFERENCE = {"text": "text", "text_b": ("target.span2_text", "target.span1_text"), "label": "label"}
+TEXT_COLUMNS: tuple[Path, ...] = (("title", "text"), "text", "sentence")
+PAIRS: tuple[Layout, ...] = tuple({"text": first, "text_b": second, "label": "label"} for first, second in COLUMN_PAIRS)
+SINGLES: tuple[Layout, ...] = tuple({"text": column, "label": "label"} for column in TEXT_COLUMNS)
+WORD_IN_CONTEXT: Layout = {"text": ("word", "sentence1"), "text_b": "sentence2", "label": "label"}
+COREFERENCE: Layout = {"text": "text", "text_b": ("target.span2_text", "target.span1_text"), "label": "label"}
 
 
 class Classification(Table):
@@ -34,11 +36,7 @@ class Classification(Table):
     }  # fmt: skip
     fields: ClassVar[tuple[str, ...]] = ("text", "text_b")
     datasets: ClassVar[Mapping[str, Entry]] = {entry.name: entry for entry in ENTRIES}
-    layouts: ClassVar[tuple[Layout, ...]] = (
-        *({"text": single, "label": "label"} for single in SINGLES),
-        *({"text": first, "text_b": second, "label": "label"} for first, second in PAIRS),
-        WORD_IN_CONTEXT, COREFERENCE,
-    )  # fmt: skip
+    layouts: ClassVar[tuple[Layout, ...]] = (*SINGLES, *PAIRS, WORD_IN_CONTEXT, COREFERENCE)
 
     @classmethod
     def has(cls, row: Row, layout: Layout) -> bool:

@@ -151,7 +151,11 @@ class QuestionAnswering(Family):
     def read(cls, rows: Mapping[str, Iterable[Named]], dataset: Any = None) -> Examples:
         passages: dict[str, Passage] = {}
         splits: dict[str, tuple[Question, ...]] = {}
-        columns = Columns(**dataset.columns) if isinstance(dataset, Declared) and dataset.columns else None
+        columns = (
+            Columns(**{n: str(c) for n, c in dataset.columns.items()})
+            if isinstance(dataset, Declared) and dataset.columns
+            else None
+        )
         for split, named in rows.items():
             examples = []
             for name, where, row in named:
