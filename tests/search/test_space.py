@@ -21,6 +21,11 @@ def space(request: pytest.FixtureRequest) -> Space:
     return load_space(request.param)
 
 
+@pytest.fixture(scope="module")
+def masking() -> Space:
+    return load_space("masking")
+
+
 def fixed(**values: Any) -> Any:
     return replace(EVERY, fixed={name.replace("__", "."): value for name, value in values.items()})
 
@@ -35,34 +40,38 @@ def test_what_was_drawn_decodes_to_the_same_recipe(space: Space) -> None:
         assert list(domains) == list(values)
 
 
-def test_draws_reach_every_policy_and_stay_in_the_domains(space: Space) -> None:
+def test_draws_reach_every_policy_and_stay_in_the_domains(masking: Space) -> None:
     seen: Counter[str] = Counter()
     for seed in range(300):
         draws = Draws(seed)
-        space.recipe(draws, EVERY)
+        masking.recipe(draws, EVERY)
         for name, value in draws.values.items():
             assert draws.domains[name].check(name, value) == value
         seen[draws.values["policy"]] += 1
     assert set(seen) == set(EVERY.policies)
 
 
-def test_a_policys_knobs_are_drawn_with_it_and_no_others(space: Space) -> None:
+def test_a_policys_knobs_are_drawn_with_it_and_no_others(masking: Space) -> None:
     for name in EVERY.policies:
-        _, values, _ = space.decode({"policy": name}, EVERY)
+        _, values, _ = masking.decode({"policy": name}, EVERY)
         of_policies = {v for v in values if v.partition(".")[0] in EVERY.policies}
         assert of_policies == {f"{name}.{k}" for k in knobs(Policy.registry.get(name))}
 
 
-def test_defaults_are_the_policies_own(space: Space) -> None:
+def test_defaults_are_the_policies_own(masking: Space) -> None:
     for name in EVERY.policies:
-        recipe: Any = space.decode({"policy": name}, EVERY)[0]
+        recipe: Any = masking.decode({"policy": name}, EVERY)[0]
         assert recipe.stages[0].policy == Policy.registry.get(name)()
 
 
-def test_starts_begin_with_the_baseline_and_hold_every_policy_once(space: Space) -> None:
-    recipes = [space.decode(start, EVERY)[0] for start in space.starts(EVERY)]
-    families = [space.family(recipe) for recipe in recipes]
-    assert families[0] == space.baseline_family
+def test_without_pretraining_there_is_no_policy(masking: Space) -> None:
+    assert masking.family(masking.plain(masking.recipe(Draws(0), EVERY))) == "none"
+
+
+def test_starts_begin_with_the_baseline_and_hold_every_policy_once(masking: Space) -> None:
+    recipes = [masking.decode(start, EVERY)[0] for start in masking.starts(EVERY)]
+    families = [masking.family(recipe) for recipe in recipes]
+    assert families[0] == masking.baseline_family
     assert sorted(families) == sorted(EVERY.policies)
 
 
@@ -72,19 +81,28 @@ def test_the_baseline_and_the_plain_recipe(space: Space) -> None:
         assert space.family(space.baseline(recipe, EVERY)) == space.baseline_family
         assert space.baseline(space.baseline(recipe, EVERY), EVERY) == space.baseline(recipe, EVERY)
         assert space.plain(recipe) == replace(recipe, stages=())
-        assert space.family(space.plain(recipe)) == "none"
 
 
-def test_set_fixes_a_choice(space: Space) -> None:
+def test_draws_and_starts_stay_in_the_domains(space: Space) -> None:
+    for seed in range(60):
+        draws = Draws(seed)
+        space.recipe(draws, EVERY)
+        for name, value in draws.values.items():
+            assert draws.domains[name].check(name, value) == value
+    families = [space.family(space.decode(start, EVERY)[0]) for start in space.starts(EVERY)]
+    assert families[0] == space.baseline_family
+
+
+def test_set_fixes_a_choice(masking: Space) -> None:
     setting = fixed(policy="span", learning_rate="0.002", span__rate="0.4")
-    space.check_fixed(setting)
+    masking.check_fixed(setting)
     for seed in range(20):
         draws = Draws(seed, setting.fixed)
-        recipe: Any = space.recipe(draws, setting)
+        recipe: Any = masking.recipe(draws, setting)
         stage = recipe.stages[0]
         assert (stage.policy.name(), stage.policy.rate, stage.optimization.learning_rate) == ("span", 0.4, 0.002)
         assert not {"policy", "learning_rate", "span.rate"} & draws.values.keys()  # nothing to search there
-        assert space.decode(draws.values, setting)[0] == recipe
+        assert masking.decode(draws.values, setting)[0] == recipe
 
 
 @pytest.mark.parametrize(
