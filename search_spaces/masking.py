@@ -1,13 +1,14 @@
 """Which tokens should intermediate pretraining hide, how should they be asked for, and how fast should it learn?
 
-Searched: the masking policy and its own knobs, the target (hidden spans or the full sentence), the share of the
-corpus, the learning rate. After Ye et al. 2021 (our reading): the three things their results turn on are the policy,
-the output format and the corpus.
+Searched: the masking policy and its own knobs, the target (hidden spans or the full sentence; of an encoder hidden tokens
+in their places), the share of the corpus, the learning rate. After Ye et al. 2021 (our reading): the three things their
+results turn on are the policy, the output format and the corpus.
 """
 
 from dataclasses import replace
 
 from raylab.masking.policy import Policy
+from raylab.models.build import is_encoder_decoder
 from raylab.recipe import Recipe
 from raylab.search.space import Chooser, Setting
 from raylab.stages.denoise import Denoise
@@ -25,8 +26,8 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
     """Draw one recipe."""
     name = choose.option("policy", setting.policies)
     policy = Policy.registry.get(name)
-    target = choose.option("target", ("spans", "sentence"))
-    budget = setting.budget_tokens if target == "spans" else round(SENTENCE_BUDGET * setting.budget_tokens)
+    target = choose.option("target", ("spans", "sentence") if is_encoder_decoder(setting.base) else ("tokens",))
+    budget = round(SENTENCE_BUDGET * setting.budget_tokens) if target == "sentence" else setting.budget_tokens
     denoise = Denoise(
         policy=policy(**choose.knobs(name, policy)),
         target=target,

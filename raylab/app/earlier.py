@@ -10,13 +10,14 @@ from typing import Any
 
 from raylab.app.search_options import settings_of, stored
 from raylab.data.corpus import TEXTS
+from raylab.data.task import QUESTION_ANSWERING
 from raylab.errors import UserError
 from raylab.search.ledger import Study
 from raylab.search.lineage import Earlier, Heritage, inherit
 from raylab.search.prior import Prior, best_choices, shared_out, similarity, words_of
 from raylab.search.space import Space, load_space
 from raylab.search.studies import find
-from raylab.search.study import Conduct
+from raylab.search.study import Conduct, Settings
 from raylab.storage import Storage
 
 
@@ -27,7 +28,7 @@ def parent_of(args: argparse.Namespace) -> Study | None:
 
 def heritage(args: argparse.Namespace, parent: Study, options: Mapping[str, Any], space: Space) -> Heritage:
     """What a study with these options takes over of its parent. Raises UserError if there is nothing, or nothing to add."""
-    found = inherit(earlier(parent), space, settings_of(options, parent.data["name"]).setting, retry_failed=args.retry_failed)
+    found = inherit(earlier(parent), space, _settings(options, parent).setting, retry_failed=args.retry_failed)
     if args.retry_failed and not (found.due or args.more.number):
         raise UserError(f"--retry-failed: no trial of {parent.name} has failed. Ask for more of them with --trials +20.")
     return found
@@ -63,7 +64,12 @@ def earlier(study: Study) -> Earlier:
         space = load_space(options["space"], Path(options["space_file"]) if options["space_file"] else None)
     except UserError:  # its file is gone
         space = None
-    return Earlier(study=study, space=space, setting=settings_of(options, study.data["name"]).setting)
+    return Earlier(study=study, space=space, setting=_settings(options, study).setting)
+
+
+def _settings(options: Mapping[str, Any], study: Study) -> Settings:
+    """The settings that these options make on the data of a study."""
+    return settings_of(options, study.data["name"], study.data.get("family", QUESTION_ANSWERING))
 
 
 def free_name(parent: str, storage: Storage) -> str:

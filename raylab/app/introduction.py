@@ -8,6 +8,8 @@ from rich.text import Text
 
 from raylab.app.console import facts
 from raylab.app.opening import Opened
+from raylab.recipe import encode
+from raylab.search.labels import without_stages
 from raylab.search.ledger import ENDED
 from raylab.search.lineage import lineage
 
@@ -29,24 +31,36 @@ def _before(opened: Opened) -> Iterator[tuple[str, str]]:
 
 
 def _data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    questions = ", ".join(f"{n:,} {split}" for split, n in data["questions"].items())
+    noun = "questions" if "questions" in data else "examples"
+    sizes = ", ".join(f"{n:,} {split}" for split, n in data[noun].items())
     source = "built in" if data["source"] == f"builtin:{data['name']}" else f"from {data['source']}"
-    yield "Data", f"{data['name']}, {source}: questions {questions}"
+    family = "" if noun == "questions" else f" ({data['family'].replace('_', ' ')})"
+    yield "Data", f"{data['name']}{family}, {source}: {noun} {sizes}"
     yield "Corpus", f"{data['corpus']}: {data['passages']:,} passages, {data['tokens']:,} tokens"
     yield from (("", note) for note in data["notes"])
 
 
 def _work(opened: Opened) -> Iterator[tuple[str, str]]:
-    settings, place, baseline = opened.conduct.settings, opened.placement, opened.conduct.space.baseline_family
+    settings, place = opened.conduct.settings, opened.placement
     base, metric = settings.setting.base, settings.metric.replace("_", " ")
     origin = base.pretrained or f"{base.family}-like, scale {base.scale}, from random weights"
     yield "Model", f"{opened.parameters / 1e6:.1f}M parameters, {origin}, {base.precision}"
     ended = sum(run.state in ENDED for run in opened.conduct.study.runs.values())
     kept = f"; {ended} run{' stands' if ended == 1 else 's stand'} from before" if opened.resumed else ""
-    yield "Search", f"{settings.trials} trials over {', '.join(settings.setting.policies)}; seed {settings.seed}{kept}"
-    arms = f"{baseline} with all else equal, the best {baseline} found and no pretraining"
-    yield "Verdict", f"the winner, {arms}, by {metric} on at most {settings.seeds} fresh paired seeds and the test split"
+    searched = opened.conduct.space.searched(settings.setting)
+    yield "Search", f"{settings.trials} trials over {', '.join(searched)}; seed {settings.seed}{kept}"
+    yield "Verdict", f"{_arms(opened)}, by {metric} on at most {settings.seeds} fresh paired seeds and the test split"
     least, most = place.fewest_workers, place.most_workers
     workers = f"{least} to {most} workers" if least < most else f"{most} worker{'s' * (most > 1)}"
     kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""
     yield "Lanes", f"{place.lanes} of {workers}{kind}"
+
+
+def _arms(opened: Opened) -> str:
+    """Which recipes the verdict compares."""
+    space, setting = opened.conduct.space, opened.conduct.settings.setting
+    usual, name = space.decode({}, setting)[0], space.baseline_family
+    compared = ["the winner", f"{name} with all else equal", f"the best {name} found"]
+    if space.plain(usual) != space.baseline(usual, setting):
+        compared.append(without_stages(encode(setting.base)))
+    return f"{', '.join(compared[:-1])} and {compared[-1]}"

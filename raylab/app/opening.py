@@ -13,12 +13,13 @@ from raylab.app.data_options import request_from
 from raylab.app.earlier import free_name, heritage, parent_of, priors
 from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.joining import check_room as check_cluster
-from raylab.app.preparation import described, load_prepared, usable
-from raylab.app.search_options import DATA, DECIDING, check_same, continued, resolve, settings_of, stored
+from raylab.app.preparation import described, load_for, ready, usable
+from raylab.app.search_options import DATA, DECIDING, check_same, continued, fitted, resolve, settings_of, stored
 from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import IDLE_AFTER_S, Placement
 from raylab.cluster.shipping import pack
 from raylab.cluster.tracking import check_tracking, default_uri
+from raylab.data.annotation import Annotation
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.data.task import TaskData
@@ -37,7 +38,8 @@ from raylab.search.space import Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
 
-COUNTED = ("name", "version", "questions", "corpus", "passages", "tokens", "vocabulary")  # by which data are told apart
+# By which data are told apart
+COUNTED = ("name", "version", "questions", "examples", "corpus", "passages", "tokens", "vocabulary")
 LOCATIONS = ("data_dir", "space_file")  # may have moved since a study began: their contents are what counts
 
 
@@ -65,17 +67,19 @@ def open_study(args: argparse.Namespace) -> Opened:
     started, parent = _started(args), parent_of(args)
     options = _options(args, started, parent, (cluster.gpus if cluster else gpus_here()) > 0)
     space = load_space(options["space"], Path(options["space_file"]) if options["space_file"] else None)
-    space.check_fixed(settings_of(options, "").setting)
-    inherited = heritage(args, parent, options, space) if parent else None
-    if inherited:
-        options["trials"] = args.more.total(inherited)
     placement = placement_of(args, cluster)
     storage, tracking_uri = stores(args, new=started is None)
 
-    task, data = _load(options, storage)
+    task = _load(options)
+    options = fitted(options, task.family)
+    settings = settings_of(options, task.name, task.family)
+    space.check_fixed(settings.setting)
+    if inherited := heritage(args, parent, options, space) if parent else None:
+        settings = replace(settings, trials=args.more.total(inherited))
+        options["trials"] = settings.trials
+    data = ready(task, settings.setting.base, storage, _annotations(settings.setting.policies))
     if known := started or parent:
         _check_same_data(known, task, data)
-    settings = settings_of(options, task.name)
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
     study = started or _new_study(name, options, settings, space, task, data, command_line(args))
     conduct = Conduct(settings, space, data, study)
@@ -173,13 +177,16 @@ def stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
     return storage.here, uri
 
 
-def _load(options: Mapping[str, Any], storage: Path) -> tuple[TaskData, Prepared]:
-    """The data, with the annotations of all policies that are searched."""
-    base = settings_of(options, "").setting.base
-    annotations = {a for policy in options["policies"] for a in Policy.registry.get(policy)().needs()}
+def _load(options: Mapping[str, Any]) -> TaskData:
+    """The data that the options name."""
     wanted = {name: options[name] for name in DATA}
     wanted["data_dir"] = Path(wanted["data_dir"]) if wanted["data_dir"] else None
-    return load_prepared(request_from(argparse.Namespace(**wanted)), base, storage, annotations)
+    return load_for(request_from(argparse.Namespace(**wanted)), options["base"])
+
+
+def _annotations(policies: Sequence[str]) -> set[Annotation]:
+    """What these policies need to know of a corpus."""
+    return {annotation for policy in policies for annotation in Policy.registry.get(policy)().needs()}
 
 
 def _new_study(
@@ -209,7 +216,7 @@ def _check_same_data(study: Study, task: TaskData, data: Prepared) -> None:
     told = "; ".join(f"{d.field.replace('.', ' ')} were {d.left}, now {d.right}" for d in differences(before, now))
     raise UserError(
         f"the data of {study.name} ({study.data['source']}) have changed since it was started: "
-        f"{told or 'as many questions and passages as before, but not the same text'}; their fingerprint was {known}, now "
+        f"{told or 'as many examples and passages as before, but not the same text'}; their fingerprint was {known}, now "
         f"{data.fingerprint}. Bring the old ones back, or start a new study on these."
     )
 

@@ -53,7 +53,7 @@ def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, Rende
     prose = verdict.get("prose")
     if prose and prose["decision"] == verdict["decision"]:  # where it decides otherwise, the sentence says so
         figures = f"{prose['difference']:+.2f}, 95 % interval {_interval(prose)}"
-        yield "", f"On prose alone ({prose['questions']} questions) the same: {figures}."
+        yield "", f"On prose alone ({prose['questions']} examples) the same: {figures}."
     for beside in verdict.get("beside", []):
         yield "Beside", beside["sentence"]
     arms = [[arm["label"], figure(arm["mean"]), _interval(arm), str(arm["seeds"])] for arm in verdict.get("arms", [])]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raylab.data.annotation import Annotation
+from raylab.data.family import family_of
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import DataRequest, fingerprint, load
 from raylab.data.task import SPLITS, TaskData
@@ -19,10 +20,20 @@ def load_prepared(
     request: DataRequest, base: ModelSpec, storage: Path, annotations: Iterable[Annotation] = ()
 ) -> tuple[TaskData, Prepared]:
     """Load the task and make it ready for `base` below `storage`."""
-    if base.pretrained is not None:
-        checkpoint_config(base.pretrained)  # a base without weights is told before the data are read
-    data = load(request)
-    return data, prepare(data, fingerprint(data), preparation_for(base), storage, annotations)
+    data = load_for(request, base.pretrained)
+    return data, ready(data, base, storage, annotations)
+
+
+def load_for(request: DataRequest, pretrained: str | None) -> TaskData:
+    """Load the task. A checkpoint without weights is told before the data are read."""
+    if pretrained is not None:
+        checkpoint_config(pretrained)
+    return load(request)
+
+
+def ready(data: TaskData, base: ModelSpec, storage: Path, annotations: Iterable[Annotation] = ()) -> Prepared:
+    """The task made ready for `base` below `storage`."""
+    return prepare(data, fingerprint(data), preparation_for(base), storage, annotations)
 
 
 def preparation_for(base: ModelSpec) -> Preparation:
@@ -39,7 +50,8 @@ def described(data: TaskData, prepared: Prepared) -> dict[str, object]:
         "version": data.version,
         "corpus": data.corpus_name,
         "fingerprint": prepared.fingerprint,
-        "questions": {split: len(data.splits[split]) for split in SPLITS},
+        "family": data.family,
+        f"{family_of(data.family).noun}s": {split: len(data.splits[split]) for split in SPLITS},
         "passages": len(data.corpus),
         "rendered_passages": sum(p.rendered for p in data.corpus),
         "windows": len(prepared.corpus),

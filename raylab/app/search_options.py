@@ -6,30 +6,37 @@ They stand in the ledger's first line in this plain form, so that a resumed stud
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from raylab.cluster.sampler import SAMPLERS
+from raylab.data.family import family_of
 from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.data.task import QUESTION_ANSWERING
 from raylab.errors import UserError, unknown
-from raylab.masking.policy import Policy
+from raylab.masking.policy import Policy, policies_by_default
+from raylab.models.build import is_encoder_decoder
 from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
 from raylab.search.compare import absent, differences
 from raylab.search.space import Setting
 from raylab.search.study import Settings
+from raylab.training.objective import Objective
 
 ASHA_FROM = 24  # trials; with fewer, successive halving saves little
 DATA: dict[str, Any] = {
-    "dataset": "triviaqa", "source": "auto", "data_dir": None, "corpus": None, "splits": {}, "answerable_only": True,
+    "dataset": "triviaqa", "source": "auto", "data_dir": None, "corpus": None, "text_column": None, "splits": {},
+    "answerable_only": True,
     "max_examples": None, "max_passages": None,
 }  # fmt: skip
 STUDY: dict[str, Any] = {
-    "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": "t5", "base": None,
-    "precision": None, "policies": None, "metric": "bits_per_answer", "sampler": "gp", "scheduler": None,
+    "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": None, "base": None,
+    "precision": None, "policies": None, "metric": None, "sampler": "gp", "scheduler": None,
     "set": [], "prior": [],
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
-_BEFORE = {"sampler": "tpe"}  # what stood where an option that came later had nothing to say
+FAMILIES: tuple[str, ...] = get_args(get_type_hints(ModelSpec)["family"])  # of models
+# What stood where an option that came later had nothing to say
+_BEFORE = {"sampler": "tpe", "family": "t5", "metric": "bits_per_answer"}
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
 BUDGETS = {"tiny": (200_000, 120), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
 _SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
@@ -37,7 +44,8 @@ _OF_STUDY = ("space", "trials", "seed", "seeds", "metric", "sampler", "scheduler
 
 
 def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
-    """All deciding options in plain JSON values: those given, and the defaults of this machine for the others."""
+    """All deciding options in plain JSON values: those given, and the defaults of this machine for the others. What the data
+    decide is None until they are there (`fitted`)."""
     options = {**DATA, **STUDY, **{name: _plain(value) for name, value in given.items()}}
     options["scale"] = options["scale"] or ("small" if has_gpu else "tiny")
     options["precision"] = options["precision"] or ("bfloat16" if has_gpu else "float32")
@@ -45,6 +53,43 @@ def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
     _check(options)
     options["policies"] = _policies(options["policies"])
     return options
+
+
+def fitted(options: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """The options for data of a family of tasks: its own measure, a model that can learn it and the policies that the model can
+    be asked with, where they were not given. Raises UserError where what was given does not fit."""
+    task = Objective.registry.get(family)
+    measures = family_of(family).measures
+    found = {**options, "metric": options["metric"] or next(iter(measures)), "family": options["family"] or _model_of(task)}
+    if found["metric"] not in measures:
+        raise unknown("--metric", found["metric"], measures, f"These are the measures of {_words(family)}.")
+    writes = is_encoder_decoder(base_of(found))
+    if task.writes and not writes:
+        told = f"--base {found['base']}" if found["base"] else f"--family {found['family']}"
+        raise UserError(
+            f"{told} is an encoder, but {_words(family)} asks for answers in words; give an encoder-decoder: t5, bart, or a "
+            "checkpoint like them."
+        )
+    return {**found, "policies": _fitting(found["policies"], writes)}
+
+
+def _model_of(task: type[Objective]) -> str:
+    return "t5" if task.writes else "roberta"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _fitting(named: Sequence[str] | None, writes: bool) -> list[str]:
+    """The policies named, or else all that the model can be asked with."""
+    unfit = [] if writes else [name for name in named or policies_by_default() if Policy.registry.get(name).inserts]
+    if named and unfit:
+        raise UserError(
+            f"--policies {unfit[0]}: it sets mask symbols where nothing is hidden, which asks nothing of an encoder. Leave it "
+            "out, or take an encoder-decoder (--family t5)."
+        )
+    return [name for name in named or policies_by_default() if name not in unfit]
 
 
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,10 +127,12 @@ def _told(value: Any) -> str:
     return "not given" if value in (None, absent, [], {}) else repr(value)
 
 
-def settings_of(options: Mapping[str, Any], task: str) -> Settings:
-    """The study's settings. Raises UserError for a `--set` that is not key=value or no positive number."""
+def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_ANSWERING) -> Settings:
+    """The study's settings on a task of a family. Raises UserError for a `--set` that is not key=value or no positive number."""
     numbers, fixed = numbers_of(options)
-    setting = Setting(task=task, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed, **numbers)
+    setting = Setting(
+        task=task, task_family=family, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed, **numbers
+    )
     return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
 
 
@@ -110,18 +157,18 @@ def _check(options: Mapping[str, Any]) -> None:
         if options[name] < least:
             raise UserError(f"--{name} is {options[name]}; expected at least {least}.")
     expected = {
-        "scale": SIZES, "family": ("t5", "bart"), "precision": ("float32", "bfloat16"), "metric": HIGHER_IS_BETTER,
+        "scale": SIZES, "family": FAMILIES, "precision": ("float32", "bfloat16"), "metric": HIGHER_IS_BETTER,
         "sampler": SAMPLERS, "scheduler": ("asha", "none"),
     }  # fmt: skip
     for name, choices in expected.items():
-        if options[name] not in choices:
+        if options[name] is not None and options[name] not in choices:
             raise unknown(f"--{name}", str(options[name]), choices)
 
 
-def _policies(named: Any) -> list[str]:
-    """Policy names from "a,b", a list, or None for all; each checked, and once."""
+def _policies(named: Any) -> list[str] | None:
+    """Policy names from "a,b" or a list, each checked, and once; None, for all that fit, stays None."""
     if named is None:
-        return list(Policy.registry.names())
+        return None
     names = [name.strip() for name in (named.split(",") if isinstance(named, str) else named)]
     for name in names:
         Policy.registry.get(name)

@@ -1,5 +1,6 @@
 """The base model of a recipe: of any family from random weights, or any checkpoint of an encoder or encoder-decoder."""
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ def build(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int) -> Pre
         return _RANDOM[spec.family](spec, tokenizer)
 
 
+@cache  # a space asks at every draw
 def is_encoder_decoder(spec: ModelSpec) -> bool:
     """Whether the base model writes text; else it is an encoder. Raises UserError as `checkpoint_config` does."""
     if spec.pretrained is not None:
@@ -55,11 +57,23 @@ def _from_checkpoint(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> Pre
     for name in _DROPOUTS:
         if hasattr(config, name):
             setattr(config, name, spec.dropout)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForMaskedLM
-    model: PreTrainedModel = kind.from_pretrained(spec.pretrained, config=config, dtype=torch.float32)
+    model = _loaded(spec.pretrained, config)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     return model
+
+
+def _loaded(name_or_path: str, config: PretrainedConfig) -> PreTrainedModel:
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForMaskedLM
+    model: PreTrainedModel = kind.from_pretrained(name_or_path, config=config, dtype=torch.float32)
+    return model
+
+
+def checkpoint(name_or_path: str) -> PreTrainedModel:
+    """A checkpoint as it is, the same at each call whatever it lacks. Raises UserError as `checkpoint_config` does."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _loaded(name_or_path, checkpoint_config(name_or_path))
 
 
 def token_embeddings(name_or_path: str) -> torch.Tensor:

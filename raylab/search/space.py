@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from raylab.data.task import QUESTION_ANSWERING
 from raylab.errors import UserError, unknown
 from raylab.recipe import ModelSpec, Recipe, knobs
 from raylab.registry import load_file
@@ -130,7 +131,8 @@ class Replay(Chooser):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
     """What a study holds fixed for all of its recipes. budget_tokens: corpus tokens a recipe with the spans target
-    reads in pretraining. `--set key=value` sets these fields, and fixes choices of the space by their name."""
+    reads in pretraining. task_family: of raylab.data.families. `--set key=value` sets these fields, and fixes choices of the
+    space by their name."""
 
     task: str
     base: ModelSpec
@@ -139,6 +141,7 @@ class Setting:
     finetune_steps: int
     batch_size: int = 32
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    task_family: str = QUESTION_ANSWERING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +162,12 @@ class Space:
         replay = Replay(values, setting.fixed)
         recipe = self.recipe(replay, setting)
         return recipe, replay.values, {name: replay.domains[name] for name in replay.values}
+
+    def searched(self, setting: Setting) -> list[str]:
+        """What the space is over, in words: the families that it starts with, or, if they are one, what it draws."""
+        starts = [Replay(start, setting.fixed) for start in (*self.starts(setting), {})]
+        found = sorted({self.family(self.recipe(start, setting)) for start in starts})
+        return found if len(found) > 1 else sorted({name.replace("_", " ") for start in starts for name in start.values})
 
     def check_fixed(self, setting: Setting) -> None:
         """Raise UserError for a `--set` name that no recipe of the space chooses, a value outside its domain, or a baseline

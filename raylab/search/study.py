@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.recipe import Recipe, decode, encode, run_key, stage_keys
 from raylab.search.caps import EXPLORATION, SELECTION, VERDICT, Unlimited
-from raylab.search.labels import label
+from raylab.search.labels import label, without_stages
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.lineage import verdict_seeds
 from raylab.search.space import Setting, Space
@@ -137,7 +138,13 @@ class Conduct:
 
     def explore_request(self, recipe: Recipe, values: dict[str, Any], trial: int) -> Request:
         """Replicate 0 of a proposed recipe."""
-        return self._request(recipe, 0, "explore", label(encode(recipe)), SELECT_SPLITS, self.settings.rungs, trial, values)
+        name = label(encode(recipe), self._usual)
+        return self._request(recipe, 0, "explore", name, SELECT_SPLITS, self.settings.rungs, trial, values)
+
+    @cached_property
+    def _usual(self) -> dict[str, Any]:
+        """The recipe of all defaults: what a label need not say."""
+        return dict(encode(self.space.decode({}, self.settings.setting)[0]))
 
     def objective(self, metrics: dict[str, float]) -> float:
         """What the search minimises: the metric on dev, turned round if higher is better; infinite if it is missing."""
@@ -256,7 +263,8 @@ class Conduct:
         return self.study.has_ended(request.key)
 
     def _arms(self) -> list["Contender"]:
-        """The winner, the baseline that decides, and what stands beside them without decision."""
+        """The winner, the baseline that decides, and what stands beside them without decision: the best baseline that was found,
+        or, where the baseline itself has won, the best of all others; and the winner without what the space is about."""
         explored = self.explored()
         chosen = explored[selection.order(self._race()[0])[0]]
         best = decode(Recipe, chosen.recipe)
@@ -266,10 +274,16 @@ class Conduct:
             Contender(label=chosen.label, role="winner", recipe=best),
             Contender(label=f"{baseline}, all else equal", role="baseline", recipe=equal),
         ]
-        found = next((decode(Recipe, r.recipe) for r in explored if family(decode(Recipe, r.recipe)) == baseline), None)
+        recipes = [(run.label, decode(Recipe, run.recipe)) for run in explored]
+        found = next((recipe for _, recipe in recipes if family(recipe) == baseline), None)
         if found not in (None, best, equal):
             arms.append(Contender(label=f"best {baseline} found", role="beside", recipe=found))
-        return [*arms, Contender(label="no intermediate pretraining", role="beside", recipe=self.space.plain(best))]
+        if best == equal and (rival := next((pair for pair in recipes if family(pair[1]) != baseline), None)):
+            arms.append(Contender(label=rival[0], role="beside", recipe=rival[1]))
+        plain = self.space.plain(best)
+        if plain not in (best, equal):
+            arms.append(Contender(label=without_stages(encode(plain.base)), role="beside", recipe=plain))
+        return arms
 
     def _progress(self, arms: Sequence["Contender"]) -> looks.Progress:
         """How far winner and baseline are. A winner that is the baseline itself takes the seeds of one look for its score."""

@@ -10,6 +10,7 @@ from torch import nn
 from raylab.errors import UserError
 from raylab.models.dropout import set_dropout
 from raylab.models.flops import CostModel
+from raylab.models.headed import Headed
 from raylab.recipe import LATER, NOT_IN_KEY, Stage
 from raylab.seeds import derive
 from raylab.training.batching import step_batch
@@ -27,7 +28,8 @@ class Finetune(Stage):
 
     mode: "full" trains all weights; "frozen" trains a head on the body's features alone, a learned mix of its layers (Peters
     et al. 2019). label_share: the share of the train split that is used, the same examples for every recipe of a replicate, a
-    smaller share part of a larger one. dropout: in finetuning, whatever it was before; None: as the base model has it.
+    smaller share part of a larger one. reuse_head: go on with the head of an earlier stage, where there is one of its name.
+    dropout: in finetuning, whatever it was before; None: as the base model has it.
     """
 
     steps: int = 150
@@ -36,6 +38,7 @@ class Finetune(Stage):
     optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=2e-3, warmup=0.1, decay=0.9))
     mode: Mode = field(default="full", metadata=LATER)
     label_share: float = field(default=1.0, metadata=LATER)
+    reuse_head: bool = field(default=False, metadata=LATER)
     dropout: float | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -48,7 +51,10 @@ class Finetune(Stage):
 
     def equip(self, model: nn.Module, context: Context) -> nn.Module:
         """The model with the task's head, drawn with the run's finetuning seed, and the dropout of finetuning."""
-        equipped = objective_of(context.data).equip(model, self.mode, derive(context.seeds.finetune, "head"))
+        objective = objective_of(context.data)
+        if not self.reuse_head and isinstance(model, Headed) and objective.head in model.heads:
+            del model.heads[objective.head]
+        equipped = objective.equip(model, self.mode, derive(context.seeds.finetune, "head"))
         if self.dropout is not None:
             set_dropout(equipped, self.dropout)
         return equipped

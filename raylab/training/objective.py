@@ -51,6 +51,11 @@ class Objective(Plugin):
     def loss(self, model: Any, batch: MicroBatch) -> torch.Tensor:
         """The loss in nats, summed over the batch's targets: its labels that are not -100."""
 
+    def logits(self, model: Any, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor | None:
+        """The logits (N, C) of the distributions that the batch's labels are drawn from; None where a family has none of a few
+        choices. embeddings_BTH: read in place of the tokens' own."""
+        return None
+
     def uniform_loss(self) -> float:
         """Nats a target of a uniform guess."""
         return math.log(len(self.data.tokenizer))

@@ -24,6 +24,17 @@ _WORDS = {
     "bits_per_answer": Words(unit="bits per answer"),
     "exact_match": Words(unit="points of exact match", factor=100.0),
     "f1": Words(unit="points of F1", factor=100.0),
+    "accuracy": Words(unit="points of accuracy", factor=100.0),
+    "bits_per_label": Words(unit="bits per label"),
+    "macro_f1": Words(unit="points of macro F1", factor=100.0),
+    "matthews_correlation": Words(unit="of Matthews' correlation"),
+    "pearson": Words(unit="of Pearson's correlation"),
+    "spearman": Words(unit="of Spearman's correlation"),
+    "span_f1": Words(unit="points of span F1", factor=100.0),
+    "token_accuracy": Words(unit="points of token accuracy", factor=100.0),
+    "rouge_1": Words(unit="points of ROUGE-1", factor=100.0),
+    "rouge_2": Words(unit="points of ROUGE-2", factor=100.0),
+    "rouge_l": Words(unit="points of ROUGE-L", factor=100.0),
 }
 
 
@@ -51,14 +62,14 @@ def sentence(ours: str, theirs: str, estimate: Estimate, metric: str, higher_is_
                 f"{ours} and {theirs} can't be told apart: {_favoured(ours, theirs, estimate, metric, higher_is_better)}, {seeds}"
             )
         case "not_run":
-            return f"{ours} and {theirs} are not decided, which takes at least 2 paired seeds and 2 questions; got {seeds}"
+            return f"{ours} and {theirs} are not decided, which takes at least 2 paired seeds and 2 examples; got {seeds}"
 
 
 def prose_sentence(estimate: Estimate, metric: str, higher_is_better: bool) -> str:
-    """What the questions on prose alone say, for when they say something else than all questions."""
+    """What the examples on prose alone say, for when they say something else than all examples."""
     decision = decide(estimate, higher_is_better).replace("_", " ")
     figures = _favoured("the winner", "the baseline", estimate, metric, higher_is_better)
-    return f"On prose alone ({estimate.questions} questions) the answer is another: {figures}: {decision}."
+    return f"On prose alone ({estimate.questions} examples) the answer is another: {figures}: {decision}."
 
 
 def amount(estimate: Estimate, metric: str) -> str:

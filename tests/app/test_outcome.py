@@ -86,7 +86,7 @@ def test_the_verdict_in_words_and_figures(concluded: ToldStudy, width: int) -> N
 def test_prose_that_agrees_is_told_beside_the_verdict(concluded: ToldStudy) -> None:
     verdict = concluded.study.verdict or {}
     verdict["prose"] = {"difference": -2.5, "low": -2.9, "high": -2.1, "questions": 4, "decision": verdict["decision"]}
-    assert "On prose alone (4 questions) the same: -2.50, 95 % interval -2.90 to -2.10." in _printed(
+    assert "On prose alone (4 examples) the same: -2.50, 95 % interval -2.90 to -2.10." in _printed(
         120, show_verdict, concluded.study, ...
     )
 
@@ -177,7 +177,7 @@ def test_the_introduction_says_what_it_rests_on(told: ToldStudy, tmp_path: Path,
     assert text.startswith(f"Warning: {WARNING} Study told Data invented, built in: questions 24 train, 6 dev, 6 test Corpus")
     for part in (
         "12 passages, 456 tokens 12 of 24 passages, chosen by hash", "0.8M parameters, t5-like, scale tiny, from random weights",
-        "4 trials over uniform, salient; seed 0", "by bits per answer on at most 2 fresh paired seeds and the test split",
+        "4 trials over salient, uniform; seed 0", "by bits per answer on at most 2 fresh paired seeds and the test split",
         "Lanes 2 of 1 worker", f"Results {tmp_path / 'told'}",
     ):  # fmt: skip
         assert part in text
@@ -190,7 +190,7 @@ def test_a_resumed_study_says_what_stands(told: ToldStudy, tmp_path: Path) -> No
 
 def test_one_process_works_on_a_study(tmp_path: Path) -> None:
     with FileLock(tmp_path / "search.lock"), pytest.raises(UserError, match="is being run by another process"):  # noqa: SIM117
-        with session._alone(tmp_path):
+        with session.alone(tmp_path):
             pass
-    with session._alone(tmp_path):
+    with session.alone(tmp_path):
         assert os.path.exists(tmp_path / "search.lock")

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from raylab.app.search import CHECKPOINT_EVERY_S, HANG_AFTER_S
-from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, resolve, settings_of, stored
+from raylab.app.search_options import ASHA_FROM, BUDGETS, DECIDING, check_same, fitted, resolve, settings_of, stored
 from raylab.cluster.runner import Placement
 from raylab.errors import UserError
-from raylab.masking.policy import Policy
+from raylab.masking.policy import policies_by_default
 from raylab.models.sizes import SIZES
 from raylab.search.space import load_space
 
 
 def _stored(**given: Any) -> dict[str, Any]:
-    return resolve(given, has_gpu=False)
+    return fitted(resolve(given, has_gpu=False), "question_answering")
 
 
 def test_defaults_on_a_cpu() -> None:
@@ -25,7 +25,7 @@ def test_defaults_on_a_cpu() -> None:
         "dataset": "triviaqa", "space": "masking", "trials": 12, "seeds": 10, "seed": 0, "scale": "tiny", "precision": "float32",
         "metric": "bits_per_answer",
     }  # fmt: skip
-    assert tuple(options["policies"]) == Policy.registry.names()
+    assert tuple(options["policies"]) == policies_by_default()
     assert set(options) == set(DECIDING)
 
 
@@ -130,3 +130,26 @@ def test_all_differences_are_told_at_once() -> None:
 def test_the_help_tells_the_defaults_of_the_placement(tmp_path: Path) -> None:
     place = Placement(folder=tmp_path, lanes=1)
     assert (place.checkpoint_every_s, place.hang_after_s) == (CHECKPOINT_EVERY_S, HANG_AFTER_S)
+
+
+def test_what_the_data_decide_follows_from_their_family() -> None:
+    options = fitted(resolve({}, has_gpu=False), "classification")
+    assert (options["metric"], options["family"]) == ("accuracy", "roberta")
+    assert set(policies_by_default()) - set(options["policies"]) == {"infilling"}, "an encoder is not asked where nothing is"
+    assert settings_of(options, "t", "classification").setting.task_family == "classification"
+    asked = fitted(resolve({"metric": "bits_per_label", "family": "lstm", "policies": "span"}, has_gpu=False), "classification")
+    assert (asked["metric"], asked["family"], asked["policies"]) == ("bits_per_label", "lstm", ["span"])
+
+
+@pytest.mark.parametrize(
+    ("given", "family", "told"),
+    [
+        ({"metric": "accuracy"}, "question_answering", "unknown --metric 'accuracy'"),
+        ({"metric": "bits_per_answer"}, "classification", "unknown --metric 'bits_per_answer'"),
+        ({"family": "roberta"}, "question_answering", "--family roberta is an encoder, but question answering asks for answers"),
+        ({"policies": "span,infilling"}, "classification", "--policies infilling"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_told(given: dict[str, Any], family: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        fitted(resolve(given, has_gpu=False), family)

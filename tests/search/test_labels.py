@@ -4,7 +4,7 @@ from typing import Any
 
 from raylab.masking.policy import Policy
 from raylab.recipe import encode
-from raylab.search.labels import NO_STAGES, label
+from raylab.search.labels import NO_MORE_STAGES, NO_STAGES, label
 
 
 def _denoise(policy: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -26,4 +26,5 @@ def test_a_policy_that_is_not_installed_shows_all_it_has() -> None:
 
 
 def test_no_stage() -> None:
-    assert label({"stages": []}) == NO_STAGES
+    assert label({"base": {"pretrained": None}, "stages": []}) == NO_STAGES
+    assert label({"base": {"pretrained": "some/checkpoint"}, "stages": []}) == NO_MORE_STAGES

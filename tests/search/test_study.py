@@ -238,7 +238,7 @@ def test_seeds_are_added_until_winner_and_baseline_are_apart(tmp_path: Path, dat
     noisy, study, _ = run_in(tmp_path / "noisy", data, settings={"seeds": 10}, luck=4.0)
     assert noisy["seeds"] > 3 and noisy["looks"] == [3, 5, 7, 10][: len(noisy["looks"])]
     assert len(study.of_role("confirm")) == noisy["seeds"]
-    beside = [run for run in study.of_role("baseline") if run.label == "no intermediate pretraining"]
+    beside = [run for run in study.of_role("baseline") if run.label == "no pretraining"]
     assert len(beside) == 3, "what decides nothing has the seeds of the first look"
     assert noisy["beside"][-1]["seeds"] == 3
 

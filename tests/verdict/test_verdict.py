@@ -102,7 +102,7 @@ def test_prose_that_decides_otherwise_is_said() -> None:
     verdict = conclude([_arm("winner", ours), _arm("baseline", _noise(8.0, seed=1))], "bits_per_answer", False, mask)
     assert verdict["decision"] == "better"
     assert verdict["prose"]["decision"] == "no_reliable_difference"
-    assert "On prose alone (20 questions) the answer is another" in verdict["sentence"]
+    assert "On prose alone (20 examples) the answer is another" in verdict["sentence"]
 
 
 def test_prose_that_agrees_is_not_repeated() -> None:

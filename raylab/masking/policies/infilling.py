@@ -1,7 +1,7 @@
 """Text infilling: BART's Poisson spans, each one mask symbol whatever its length (Lewis et al. 2020, arXiv 1910.13461)."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class Infilling(RatedPolicy):
     nothing is missing there. Empty spans don't count towards the rate. unit: what a length counts.
     """
 
+    inserts: ClassVar[bool] = True
     rate: float = knob(0.30, low=0.05, high=0.60)
     rate_end: float = 0.30
     mean_length: float = knob(3.0, low=1.0, high=8.0)
