@@ -106,6 +106,6 @@ class OfTexts(Objective):
         batch = to_device(self._batch(self._inputs(examples), range(len(examples)), labels_B), slice(None), device)
         return self.said(model, batch), batch.labels_BU[:, 0]
 
-    def said(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
+    def said(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
         """What the head says of a batch, in float32."""
-        return model.answer(self.head, batch).float()
+        return model.answer(self.head, batch, embeddings_BTH).float()

@@ -33,6 +33,9 @@ class Classification(OfTexts):
     def loss(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
         return cross_entropy(self.said(model, batch), batch.labels_BU[:, 0], ignore_index=-100, reduction="sum")
 
+    def logits(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
+        return self.said(model, batch, embeddings_BTH)
+
     def uniform_loss(self) -> float:
         return math.log(len(self.data.labels))
 

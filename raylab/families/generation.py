@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 from torch import nn
-from transformers import PreTrainedModel
 
 from raylab.data.scoring import exact_match
 from raylab.data.task import Rewrite
 from raylab.data.tokenizer import ids_of
 from raylab.families._seq2seq import check_writes
 from raylab.masking.corrupt import Batch
+from raylab.models.headed import body_of
 from raylab.training.batching import MicroBatch, pairs, to_device
 from raylab.training.loop import sequence_loss
 from raylab.training.objective import Columns, Mode, Objective
@@ -51,8 +51,8 @@ class Generation(Objective):
     def _pairs(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Batch:
         return pairs(sources, targets, self.data.symbols.eos, self.data.symbols.pad, self.data.max_tokens + 1)
 
-    def loss(self, model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
-        return sequence_loss(model, batch)
+    def loss(self, model: nn.Module, batch: MicroBatch) -> torch.Tensor:
+        return sequence_loss(body_of(model), batch)
 
     def size(self, example: Rewrite) -> int:
         return len(example.source)
@@ -61,9 +61,9 @@ class Generation(Objective):
     def _rouge(self) -> RougeScorer:
         return RougeScorer(list(ROUGES), use_stemmer=True)
 
-    def answers(self, model: PreTrainedModel, examples: Sequence[Rewrite], device: torch.device) -> Columns:
+    def answers(self, model: nn.Module, examples: Sequence[Rewrite], device: torch.device) -> Columns:
         batch = to_device(self._pairs(*self._ids(examples)), slice(None), device)
-        written = model.generate(
+        written = body_of(model).generate(
             input_ids=batch.input_ids_BT, attention_mask=batch.attention_BT, max_new_tokens=self.data.max_tokens,
             do_sample=False, num_beams=1,
         )  # fmt: skip

@@ -71,13 +71,13 @@ class MultipleChoice(Objective):
             labels_BU=np.array([[examples[row].label] for row in rows]),
         )  # fmt: skip
 
-    def _ranks(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
+    def logits(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
         """A number for every choice (B, C); minus infinity for none."""
-        ranks_BC = model.answer(self.head, batch.flat()).float().view(batch.input_ids_BT.shape[:2])
+        ranks_BC = model.answer(self.head, batch.flat(), embeddings_BTH).float().view(batch.input_ids_BT.shape[:2])
         return ranks_BC.masked_fill(batch.attention_BT.sum(2) <= self._nothing, -math.inf)
 
     def loss(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
-        return cross_entropy(self._ranks(model, batch), batch.labels_BU[:, 0], ignore_index=-100, reduction="sum")
+        return cross_entropy(self.logits(model, batch), batch.labels_BU[:, 0], ignore_index=-100, reduction="sum")
 
     def uniform_loss(self) -> float:
         return math.log(self._most)
@@ -87,5 +87,5 @@ class MultipleChoice(Objective):
 
     def answers(self, model: Headed, examples: Sequence[Choice], device: torch.device) -> Columns:
         batch = to_device(self._batch(self._inputs(examples), examples, range(len(examples))), slice(None), device)
-        chosen_B = self._ranks(model, batch).argmax(1)
+        chosen_B = self.logits(model, batch).argmax(1)
         return {"accuracy": (chosen_B == batch.labels_BU[:, 0]).float().tolist()}

@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel
 
 from raylab.data.scoring import exact_match, f1
 from raylab.data.task import Question
 from raylab.data.tokenizer import ids_of
 from raylab.families._seq2seq import check_writes
 from raylab.masking.corrupt import Batch
+from raylab.models.headed import body_of
 from raylab.training.batching import MicroBatch, pairs, to_device
 from raylab.training.loop import decode, sequence_loss
 from raylab.training.objective import Columns, Mode, Objective
@@ -43,21 +43,21 @@ class QuestionAnswering(Objective):
     def _pairs(self, questions: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> Batch:
         return pairs(questions, answers, self.data.symbols.eos, self.data.symbols.pad, self.data.max_tokens + 1)
 
-    def loss(self, model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
-        return sequence_loss(model, batch)
+    def loss(self, model: nn.Module, batch: MicroBatch) -> torch.Tensor:
+        return sequence_loss(body_of(model), batch)
 
     def size(self, example: Question) -> int:
         return len(example.question)
 
-    def answers(self, model: PreTrainedModel, examples: Sequence[Question], device: torch.device) -> Columns:
+    def answers(self, model: nn.Module, examples: Sequence[Question], device: torch.device) -> Columns:
         questions, answers = (
             ids_of(self.data.tokenizer, texts) for texts in ([e.question for e in examples], [e.answer for e in examples])
         )
         batch = to_device(self._pairs(questions, answers), slice(None), device)
         nats_BU = cross_entropy(
-            decode(model, batch).float().transpose(1, 2), batch.labels_BU, ignore_index=-100, reduction="none"
+            decode(body_of(model), batch).float().transpose(1, 2), batch.labels_BU, ignore_index=-100, reduction="none"
         )
-        generated = model.generate(
+        generated = body_of(model).generate(
             input_ids=batch.input_ids_BT,
             attention_mask=batch.attention_BT,
             max_new_tokens=ANSWER_TOKENS,

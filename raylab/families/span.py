@@ -108,12 +108,15 @@ class Span(Objective):
             labels_BU=labels_B2,
         )  # fmt: skip
 
-    def _said(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
+    def logits(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
+        return self._said(model, batch, embeddings_BTH).transpose(1, 2).flatten(0, 1)
+
+    def _said(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
         """For every token of all windows, how much it is a start and an end, (B, W * T, 2); minus infinity off the passage.
 
         A passage's part is what stands in the second segment but its end symbol."""
         assert batch.segments_BT is not None
-        said = model.answer(self.head, batch.flat()).float()
+        said = model.answer(self.head, batch.flat(), embeddings_BTH).float()
         part = batch.segments_BT.bool() & batch.segments_BT.roll(-1, dims=2).bool()
         part[..., -1] = False  # what rolled in from the front
         said = said.view(*batch.input_ids_BT.shape, 2).masked_fill(~part.unsqueeze(-1), -math.inf)

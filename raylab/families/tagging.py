@@ -77,8 +77,11 @@ class Tagging(Objective):
         return Batch(input_ids_BT=ids_BT, attention_BT=there_BT, labels_BU=labels_BT)
 
     def loss(self, model: Headed, batch: MicroBatch) -> torch.Tensor:
-        said_BUC = model.answer(self.head, batch)[:, : batch.labels_BU.shape[1]].float()
-        return cross_entropy(said_BUC.flatten(0, 1), batch.labels_BU.flatten(), ignore_index=IGNORED, reduction="sum")
+        return cross_entropy(self.logits(model, batch), batch.labels_BU[batch.labels_BU != IGNORED], reduction="sum")
+
+    def logits(self, model: Headed, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
+        said_BUC = model.answer(self.head, batch, embeddings_BTH)[:, : batch.labels_BU.shape[1]]
+        return said_BUC[batch.labels_BU != IGNORED].float()
 
     def uniform_loss(self) -> float:
         return math.log(len(self.data.labels))

@@ -72,14 +72,16 @@ class Headed(nn.Module):
         self.body.requires_grad_(False)
         self.mixes[task] = ScalarMix(layers)
 
-    def answer(self, task: str, batch: MicroBatch) -> torch.Tensor:
-        """What the task's head says of a batch: (B, outputs), or (B, T, outputs) of a head for tokens."""
+    def answer(self, task: str, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
+        """What the task's head says of a batch: (B, outputs), or (B, T, outputs) of a head for tokens.
+        embeddings_BTH: read in place of the tokens' own."""
+        inputs = (self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT, embeddings_BTH)
         if self.frozen:
             with torch.no_grad():
-                layers = all_states(self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT)
+                layers = all_states(*inputs)
             states_BTH = self.mixes[task](layers)
         else:
-            states_BTH = encoder_states(self.body, batch.input_ids_BT, batch.attention_BT, batch.segments_BT)
+            states_BTH = encoder_states(*inputs)
         answer: torch.Tensor = self.heads[task](states_BTH, batch.attention_BT)
         return answer
 
