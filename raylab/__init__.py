@@ -4,6 +4,7 @@ study = raylab.Study("masking", dataset="triviaqa", trials=12)
 result = study.run()
 result.verdict, result.table()
 raylab.load("NAME")
+raylab.load_policy("PATH").collator(model)  # of transformers' Trainer; needs none of Ray, Optuna and MLflow
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raylab.app.notebook import Cost, Result, Study, load
     from raylab.errors import UserError
+    from raylab.masking.learned.loaded import load_policy
 
 __version__ = "0.1.0"
-__all__ = ["Cost", "Result", "Study", "UserError", "load"]
+__all__ = ["Cost", "Result", "Study", "UserError", "load", "load_policy"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from raylab.errors import UserError
 
         return UserError
+    if name == "load_policy":
+        from raylab.masking.learned.loaded import load_policy
+
+        return load_policy
     if name in __all__:
         from raylab.app import notebook
 

@@ -30,7 +30,7 @@ COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test 
     "ui": "open the MLflow UI over a folder of studies",
     "list": "list the studies that are there",
     "show": "show one study, or what differs between two studies or two runs",
-    "policy": "list the masking policies, or show what one hides",
+    "policy": "list the masking policies, show what one hides, learn one",
     "data": "list the datasets, or show one as a search would read it",
     "cache": "show the cache of pretrained stages, or make it smaller",
     "doctor": "check packages, storage, tracking server, GPUs and a cluster's nodes",

@@ -2,17 +2,16 @@
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
 from raylab.app.data_options import add_data_arguments, request_from
+from raylab.app.steps import Teller
 from raylab.app.storage import add_storage_argument
 from raylab.errors import Diverged, OutOfMemory, UserError
 
 HELP = "run one recipe with one seed, without a search"
-TOLD_EVERY_S = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +96,7 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
         data=data, seeds=seeds, parallel=Parallel(device=device_of(gpus_here())), splits=("dev", "test"),
         folder=storage / "single" / key, keep_model=args.save, memory=Memory(storage.here / "memory"),
     )  # fmt: skip
-    teller = _Teller()
+    teller = Teller()
     for event in run_recipe(recipe, execution):
         if isinstance(event, Progress):
             teller(event)
@@ -117,24 +116,3 @@ def _tell(result: Any, identity: dict[str, Any]) -> dict[str, Any]:
     console().print(table("measure", ">dev", ">test", rows=rows))
     console().print(f"run {identity['key']}: {result.seconds['total']:.0f} s, {result.metrics['tokens']:,} corpus tokens")
     return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds)}
-
-
-class _Teller:
-    """Says every few seconds how far a run is."""
-
-    def __init__(self) -> None:
-        self.told = time.monotonic()
-        self.stage, self.begun, self.first, self.tokens = "", self.told, 0, 0
-
-    def __call__(self, step: Any) -> None:
-        now = time.monotonic()
-        if step.stage != self.stage:
-            self.stage, self.begun, self.first, self.tokens = step.stage, now, step.step, 0
-        self.tokens += step.input_tokens + step.target_tokens
-        if now - self.told < TOLD_EVERY_S and step.step < step.steps:
-            return
-        self.told, elapsed, done = now, now - self.begun, step.step - self.first
-        left = f", about {elapsed / done * (step.steps - step.step):.0f} s left" if done else ""
-        loss = f", loss {step.loss:.3f}" if step.loss is not None else ""
-        name = step.stage.split("-", 1)[-1]
-        console().print(f"{name}: step {step.step} of {step.steps}{loss}, {self.tokens / max(elapsed, 1e-9):,.0f} tokens/s{left}")

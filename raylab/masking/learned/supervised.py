@@ -75,6 +75,13 @@ class Supervised:
             dropout=self.dropout,
         )
 
+    def cost(self, data: Prepared, seed: int) -> dict[str, float]:
+        """Corpus tokens and operations that `learn` takes, known before it. Raises UserError as `learn` for data that hold too
+        little."""
+        lesson = Lesson(self, data, seed)
+        lesson.check()
+        return lesson.cost()
+
     def learn(
         self, data: Prepared, seed: int, parallel: Parallel | None = None
     ) -> Generator[Progress, None, tuple[Extractor, Card]]:

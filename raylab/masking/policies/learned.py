@@ -13,6 +13,9 @@ from raylab.masking.schedule import require
 from raylab.recipe import NOT_IN_KEY, knob
 
 
+LEARNERS = ("supervised", "meta")  # ways to learn a policy: by these names a search knows those that it learns itself
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learned(Policy):
     """One span of a passage, or a few, drawn among its `top` best without replacement, with odds p^(1 / temperature).
