@@ -14,11 +14,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raylab.data.rows import Placed, Row, rows_of
 from raylab.errors import UserError
 
 TIMEOUT_S = 4.0  # how long the Hub may take to say that it is there
+CONVERTED = "refs/convert/parquet"
 _ALL = "all"
 _log = logging.getLogger(__name__)
 
@@ -70,18 +72,31 @@ def _folder(table: HubTable) -> Path:
 
 def _fetch(table: HubTable, split: str, limit: int | None) -> list[Row]:
     """The rows from the Hub; offline by HF_HUB_OFFLINE, from what `datasets` itself has prepared on this machine."""
-    import datasets
     from huggingface_hub import constants
 
     offline = constants.HF_HUB_OFFLINE
     try:
         if not offline:
             _knock(table)
-        stream = datasets.load_dataset(table.id, table.config, split=split, streaming=not offline)
+        stream = _opened(table, split, streaming=not offline)
         return list(itertools.islice(stream.select_columns(list(table.columns)), limit))
     except Exception as error:  # the Hub's clients raise what their own libraries raise; the cause is kept
         why = "HF_HUB_OFFLINE is set" if offline else _why(error)
         raise HubUnreachable(table.id, why) from error
+
+
+def _opened(table: HubTable, split: str, *, streaming: bool) -> Any:
+    """The table as `datasets` gives it. Where its repository holds a script, which `datasets` no longer runs since its version 4,
+    the Hub's own conversion to parquet takes its place."""
+    import datasets
+
+    try:
+        return datasets.load_dataset(table.id, table.config, split=split, streaming=streaming)
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+    files = {split: f"{table.config or '*'}/{split}/*.parquet"}
+    return datasets.load_dataset(table.id, data_files=files, revision=CONVERTED, split=split, streaming=streaming)
 
 
 def _knock(table: HubTable) -> None:

@@ -21,7 +21,7 @@ from raylab.data.corpus import Corpus, tokenise
 from raylab.data.family import family_of
 from raylab.data.files import written_once
 from raylab.data.task import QUESTION_ANSWERING, SPLITS, TaskData
-from raylab.data.tokenizer import ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.data.tokenizer import load_tokenizer, save_tokenizer, symbols_of, train_bpe
 from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols
 from raylab.recipe import digest
@@ -133,12 +133,6 @@ class Prepared:
     @cached_property
     def corpus(self) -> Corpus:
         return Corpus(self.folder, len(self.tokenizer))
-
-    @cached_property
-    def train_ids(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Token ids of the train split's questions, and of their canonical answers; once for all runs of a process."""
-        examples = self.splits["train"]
-        return ids_of(self.tokenizer, [e.question for e in examples]), ids_of(self.tokenizer, [e.answer for e in examples])
 
     @cached_property
     def splits(self) -> dict[str, tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from raylab.data.family import Dataset, Examples, Family, Named, Splits
 from raylab.data.fields import Incomplete, at, is_text, missing, short
+from raylab.data.hub import HubTable
 from raylab.data.rows import Row
 from raylab.data.task import Example
 from raylab.errors import UserError
@@ -33,6 +34,24 @@ class Entry(Dataset):
     reshape: Callable[[Row], Row] | None = None
 
 
+GLUE_SPLITS = {"train": "train", "test": "validation"}  # the labels of the test split are nobody's
+
+
+def entry(
+    name: str, hub: str, columns: Layout, rows: Sequence[Sequence[Any]], *, licence: str, source: str, config: str | None = None,
+    splits: Mapping[str, str] | None = None, labels: tuple[str, ...] = (), measure: str = "", raw: tuple[str, ...] = (),
+    reshape: Callable[[Row], Row] | None = None,
+) -> Entry:  # fmt: skip
+    """An entry whose invented rows are written as tuples, in the order of its columns on the Hub: those of the layout, or
+    `raw` where the Hub's rows are reshaped to it."""
+    there = raw or tuple(dict.fromkeys(column.split(".")[0] for column in columns_of(columns)))
+    table = HubTable(id=hub, config=config, columns=there)
+    return Entry(
+        name=name, hub=table, splits=splits or GLUE_SPLITS, licence=licence, source=source, columns=columns, labels=labels,
+        measure=measure, rows=tuple(dict(zip(there, row, strict=True)) for row in rows), reshape=reshape,
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Classes:
     """The classes of a dataset: found while rows are read, put in their order at the end.
@@ -42,6 +61,7 @@ class Classes:
     """
 
     given: tuple[str, ...] = ()
+    own: bool = False  # whether the rows have the columns that the names were given for
     found: dict[str, int] = field(default_factory=dict)
 
     def of(self, value: Any, column: str, where: str) -> int:
@@ -118,6 +138,7 @@ class Table(Family):
             first, named = peeked(named)
             if first is not None:
                 layout = cls.layout_of(reshape(first) if reshape else first, dataset)
+                classes.own = dataset is not None and layout is dataset.columns
             for name, where, row in named:
                 try:
                     kept.append(cls.example_of(reshape(row) if reshape else row, layout, where, _id(row, name), classes))

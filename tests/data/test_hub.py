@@ -127,3 +127,22 @@ def test_a_stream_that_breaks_off_leaves_no_cache(online: Calls, home: Path, mon
     with pytest.raises(HubUnreachable, match="connection reset"):
         hub.rows(TABLE, "train", None)
     assert not home.exists()
+
+
+def test_a_repository_of_a_script_is_read_from_its_conversion(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hub" / "plain" / "train").mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "hub" / "plain" / "train" / "0000.parquet")
+    real = datasets.load_dataset
+
+    def load_dataset(path: str, name: str | None = None, **how: Any) -> Any:
+        if how.pop("revision", None) != "refs/convert/parquet":
+            raise RuntimeError("Dataset scripts are no longer supported, but found quiz.py")
+        files = {split: str(tmp_path / "hub" / pattern) for split, pattern in how.pop("data_files").items()}
+        return real("parquet", data_files=files, **how)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda self, repo_id, timeout: None)
+    assert _questions(2) == ["Q0", "Q1"]

@@ -36,9 +36,8 @@ class MultipleChoice(Table):
         if len(choices) < 2:
             raise UserError(f"{where}: there is one choice, {short(choices[0])}; expected two at least.")
         column = str(layout["label"])
-        right = _place(
-            required(row, column, where), choices, at(row, str(layout.get("letters", ""))) or classes.given, column, where
-        )
+        names = at(row, str(layout.get("letters", ""))) or (classes.given if classes.own else ())
+        right = _place(required(row, column, where), choices, names, column, where)
         if isinstance(layout["choices"], tuple) and column in layout["choices"]:  # its place would give the answer away
             order = sorted(range(len(choices)), key=lambda i: unit_hash(f"{text}\n{choices[i]}"))
             choices, right = tuple(choices[i] for i in order), order.index(right)

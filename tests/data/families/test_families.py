@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raylab.data import local
-from raylab.data.family import Family, families, family_of, fitting
+from raylab.data.family import Family, families, family_of, fitting, known
 from raylab.data.rows import Row
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.data.source import DataRequest, load
@@ -102,6 +102,13 @@ def test_classes_have_a_stable_order(values: tuple[Any, Any], labels: tuple[str,
     assert (data.family, data.labels) == ("classification", labels)
     other = _task(tmp_path, _three(text=lambda s, i: f"{s} {i}", label=lambda _, i: values[1 - i % 2]), write)
     assert other.labels == labels and other.splits["train"][0].label != data.splits["train"][0].label
+
+
+def test_a_known_dataset_has_its_own_order_of_classes(write: Write, tmp_path: Path) -> None:
+    rows = _three(
+        premise=lambda s, i: f"{s} {i}", hypothesis=lambda s, i: "B.", label=lambda _, i: ("not_entailment", "entailment")[i % 2]
+    )
+    assert _task(tmp_path / "rte", rows, write).labels == known()["rte"][1].labels == ("entailment", "not_entailment")
 
 
 @pytest.mark.parametrize(
