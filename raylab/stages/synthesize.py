@@ -35,8 +35,8 @@ class Synthesize(Stage):
 
     budget_tokens: input tokens to read (task's name and payload); it decides the number of steps. symbols: of how many
     ordinary tokens of the tokenizer sequences are made, drawn at random; 0: of all. shortest, longest: tokens of a payload;
-    0: the paper's 10 and 220 in proportion to the model's length (27 at most where texts have 64 tokens, the paper's from 512
-    on). LIME takes its sizes from the model's length alone.
+    0: the paper's 10, and its 220 shrunk in proportion where texts have fewer than 512 tokens (27 where they have 64). LIME
+    takes its sizes from the texts' length alone. An encoder has nothing to write an output with, and is refused.
     """
 
     task: SyntheticTask

@@ -2,7 +2,7 @@
 
 After Wu, Li and Liang 2022, "Insights into Pre-training via Simpler Synthetic Tasks" (arXiv 2206.10139), as their program
 defines the tasks. An input is the task's name, a marker, and a payload: one sequence, or two with a marker between.
-Payloads hold 10 to 220 tokens there, for models of 512; with shorter models they shrink in proportion.
+Payloads hold 10 to 220 tokens there, for models of 512; with shorter models the longest shrinks in proportion.
 
 Where this is not what their program does: the output of the four set operations is in order of first occurrence (theirs
 is in the order in which Python's sets happen to hold integers); payload lengths are drawn so that they fit, where
@@ -33,7 +33,8 @@ class Lengths:
 
     @classmethod
     def within(cls, room: int, shortest: int = 0, longest: int = 0) -> "Lengths":
-        """For a model whose inputs and outputs have `room` tokens; 0: the paper's lengths, in proportion to the room."""
+        """For a model whose inputs and outputs have `room` tokens; 0: the paper's 10, and its
+        220 in proportion to the room."""
         most = longest or min(LONGEST, LONGEST * room // MODEL_TOKENS)
         least = shortest or min(SHORTEST, most)
         if not 4 <= least <= most:
