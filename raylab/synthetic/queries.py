@@ -20,8 +20,8 @@ def sequences_with_queries(
 
     The paper's program draws a query that is not contained longer than most others (from 10 tokens on, 1 % of them longer
     than the sequence), and draws again what does not fit, which leaves 60 % of searches and 82 % of deletions with
-    the query in the sequence. Here, lengths are drawn alike for both, so that they do not give the answer away, and the shares are
-    those that are meant, 50 % and 75 %.
+    the query in the sequence. Here, lengths are drawn alike for both, so that they do not give the answer away, and the
+    shares are those that are meant, 50 % and 75 %.
     """
     room = lengths.longest - 1
     asked_R = between(1, np.full(rows, room // 3), rng)
