@@ -3,8 +3,11 @@
 Letters: N tokens, P passages, B passages of a batch, T positions, K spans a passage, S spans.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -55,21 +58,40 @@ class Reading:
 
 def best_spans(extractor: Extractor, reading: Reading, count: int = CANDIDATES) -> np.ndarray:
     """The best `count` spans of every passage that do not overlap: float64 (S, 3) of first token, one past the last, both in
-    the corpus, and log-probability; sorted. Float64 holds a place in any corpus exactly."""
-    found = list(_scored(extractor, reading, count))
-    spans_S3 = np.concatenate(found) if found else np.zeros((0, 3))
+    the corpus, and log-probability; sorted. Float64 holds a place in any corpus exactly.
+
+    Each of torch's threads takes whole batches: an LSTM's steps are too small to be shared, and so no sum depends on how many
+    threads there are.
+    """
+    with _threads(extractor) as each:
+        found = each(partial(_scored, extractor, reading, count), batches_by_length(reading.lengths_P))
+        spans_S3 = np.concatenate([np.zeros((0, 3)), *found])
     return spans_S3[np.argsort(spans_S3[:, 0], kind="stable")]
 
 
+@contextmanager
+def _threads(extractor: Extractor) -> Iterator[Callable[..., Iterable[np.ndarray]]]:
+    """A `map` over as many threads as torch has, each computing alone; on a GPU, which takes turns, the plain one."""
+    threads = torch.get_num_threads()
+    if threads == 1 or next(extractor.parameters()).is_cuda:
+        yield map
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)
+
+
 @torch.inference_mode()
-def _scored(extractor: Extractor, reading: Reading, count: int) -> Iterator[np.ndarray]:
+def _scored(extractor: Extractor, reading: Reading, count: int, rows_B: np.ndarray) -> np.ndarray:
     device = next(extractor.parameters()).device
-    for rows_B in batches_by_length(reading.lengths_P):
-        batch = (part.to(device) for part in reading.batch(rows_B))
-        found = torch.stack([part.double() for part in top_spans(extractor.log_probs(*batch), count)], dim=-1)
-        spans_BK3 = found.cpu().numpy()
-        spans_BK3[:, :, :2] += reading.starts_P1[rows_B][:, None, None]
-        yield spans_BK3[spans_BK3[:, :, 2] > NEVER / 2]
+    batch = (part.to(device) for part in reading.batch(rows_B))
+    found = torch.stack([part.double() for part in top_spans(extractor.log_probs(*batch), count)], dim=-1)
+    spans_BK3: np.ndarray = found.cpu().numpy()
+    spans_BK3[:, :, :2] += reading.starts_P1[rows_B][:, None, None]
+    return spans_BK3[spans_BK3[:, :, 2] > NEVER / 2]
 
 
 def batches_by_length(lengths_P: np.ndarray) -> Iterator[np.ndarray]:
