@@ -1,8 +1,8 @@
 """A task made ready for training: one folder with tokens, tokenizer, questions and annotations, keyed by content.
 
     STORAGE/data/<fingerprint>/
-        tokenizer/    *.npy    texts.txt    examples.json    annotations/    meta.json
-        sources/<task>/    examples.json    meta.json
+        tokenizer/    *.npy    texts.txt    examples/    ids/    annotations/    meta.json
+        sources/<task>/    examples/    ids/    meta.json
 
 Its name is the data fingerprint that run keys are made of. Lanes open it by path and map it into memory.
 """
@@ -20,8 +20,9 @@ from raylab.data.annotation import Annotation
 from raylab.data.corpus import Corpus, tokenise
 from raylab.data.family import family_of
 from raylab.data.files import written_once
+from raylab.data.stored import StoredExamples, StoredIds, example_of
 from raylab.data.task import QUESTION_ANSWERING, SPLITS, TaskData
-from raylab.data.tokenizer import load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.data.tokenizer import ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
 from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols
 from raylab.recipe import digest
@@ -91,8 +92,9 @@ def _write(data: TaskData, sources: Sequence[TaskData], how: Preparation, folder
 
 
 def _write_task(data: TaskData, how: Preparation, folder: Path) -> None:
-    examples = {split: [asdict(e) for e in data.splits[split]] for split in SPLITS}
-    (folder / "examples.json").write_text(json.dumps(examples, ensure_ascii=False), encoding="utf-8")
+    (folder / "examples").mkdir()
+    for split in SPLITS:
+        StoredExamples.write(data.splits[split], folder / "examples" / f"{split}.jsonl")
     meta = {"task": data.name, "max_tokens": how.max_tokens, "family": data.family, "labels": data.labels}
     (folder / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
 
@@ -104,7 +106,7 @@ def _training_text(data: TaskData) -> Iterable[str]:
 
 
 class Prepared:
-    """A prepared task, opened. Cheap to open; everything large is mapped or read on first use."""
+    """A prepared task, opened. Cheap to open; everything large is mapped: its size on disk is not its size in memory."""
 
     def __init__(self, folder: Path, *, beside: "Prepared | None" = None) -> None:
         self.folder, self._beside = folder, beside
@@ -114,6 +116,7 @@ class Prepared:
         self.max_tokens: int = meta["max_tokens"]
         self.family: str = meta.get("family", QUESTION_ANSWERING)
         self.labels: tuple[str, ...] = tuple(meta.get("labels", ()))
+        self._ids: dict[tuple[str, str], StoredIds] = {}
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -135,13 +138,19 @@ class Prepared:
         return Corpus(self.folder, len(self.tokenizer))
 
     @cached_property
-    def splits(self) -> dict[str, tuple[Any, ...]]:
+    def splits(self) -> dict[str, Sequence[Any]]:
         """The examples of each split, of the family's class."""
-        example = family_of(self.family).example
-        stored = json.loads((self.folder / "examples.json").read_text(encoding="utf-8"))
-        return {split: tuple(example(**{k: _frozen(v) for k, v in e.items()}) for e in stored[split]) for split in SPLITS}
+        example, folder = family_of(self.family).example, self.folder / "examples"
+        if folder.exists():
+            return {split: StoredExamples(folder / f"{split}.jsonl", example) for split in SPLITS}
+        earlier = json.loads((self.folder / "examples.json").read_text(encoding="utf-8"))  # as questions were prepared at first
+        return {split: tuple(example_of(example, e) for e in earlier[split]) for split in SPLITS}
 
-
-def _frozen(value: Any) -> Any:
-    """A list of JSON as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value
+    def ids(self, split: str, field: str) -> StoredIds:
+        """Token ids of a field of every example of a split (Family.fields says of which); tokenised once, then mapped."""
+        if (split, field) not in self._ids:
+            values = (getattr(example, field) for example in self.splits[split])
+            texts = ((value,) if isinstance(value, str) else value for value in values)
+            folder = self.folder / "ids" / f"{split}-{field}"
+            self._ids[split, field] = StoredIds.of(folder, texts, lambda chunk: ids_of(self.tokenizer, chunk))
+        return self._ids[split, field]

@@ -1,8 +1,10 @@
 """A prepared task: its folder's name is its content, it is made once, and whole or not at all."""
 
+import json
 import os
+import shutil
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from raylab.data import files, prepared
 from raylab.data.annotations.salient import Salient
 from raylab.data.prepared import Preparation, Prepared, prepare
-from raylab.data.task import TaskData
+from raylab.data.task import SPLITS, TaskData
 from raylab.data.tokenizer import train_bpe
 from tests import tiny
 
@@ -103,3 +105,13 @@ def test_two_may_prepare_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(found) == 2 and found[0].folder == found[1].folder
     assert list((tmp_path / "data").iterdir()) == [found[0].folder]
     assert len(Prepared(found[0].folder).corpus) == 12
+
+
+def test_a_folder_from_before_there_were_families_is_read(tmp_path: Path) -> None:
+    data, made = tiny.task(), tiny.prepared(tmp_path)
+    shutil.rmtree(made.folder / "examples")
+    examples = {split: [asdict(example) for example in data.splits[split]] for split in SPLITS}
+    (made.folder / "examples.json").write_text(json.dumps(examples))
+    (made.folder / "meta.json").write_text(json.dumps({"task": "invented", "max_tokens": 64}))
+    opened = Prepared(made.folder)
+    assert (opened.splits, opened.family, opened.labels) == (dict(data.splits), "question_answering", ())
