@@ -22,13 +22,12 @@ class Kinds:
     def held_out(self, params: Params) -> torch.Tensor:
         return ((params["known"][self.asked] - 1) ** 2).mean()
 
-    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_R: torch.Tensor) -> Loss:
+    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_RT: torch.Tensor) -> Loss:
         hidden_RT = inside(starts_BK, ends_BK, self.tokens[step].shape[1])
         tokens_RT = self.tokens[step].repeat_interleave(starts_BK.shape[1], dim=0)
 
         def loss(params: Params) -> torch.Tensor:
-            rows_R = (hidden_RT * (params["known"][tokens_RT] - 1) ** 2).sum(dim=1)
-            return (weight_R * rows_R).sum() / len(weight_R)
+            return (weight_RT * hidden_RT * (params["known"][tokens_RT] - 1) ** 2).sum() / len(weight_RT)
 
         return loss
 
@@ -57,13 +56,13 @@ class Network:
     def held_out(self, params: Params) -> torch.Tensor:
         return self._nats(params, self._question, torch.tensor([2, 1, 0])).mean()
 
-    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_R: torch.Tensor) -> Loss:
+    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_RT: torch.Tensor) -> Loss:
         hidden_RT = inside(starts_BK, ends_BK, self.tokens[step].shape[1])
         tokens_RT = self.tokens[step].repeat_interleave(starts_BK.shape[1], dim=0)
 
         def loss(params: Params) -> torch.Tensor:
-            counted = (weight_R * hidden_RT.sum(dim=1)).sum() if self.per_token else len(weight_R)
-            return (weight_R * self._masked(params, tokens_RT, hidden_RT)).sum() / counted
+            counted = (weight_RT * hidden_RT).sum() if self.per_token else len(weight_RT)
+            return (weight_RT * self._masked(params, tokens_RT, hidden_RT)).sum() / counted
 
         return loss
 
@@ -74,7 +73,7 @@ class Network:
         one_hot_RTV = torch.nn.functional.one_hot(tokens_RT, self.kinds).to(torch.float64)
         seen_RV = ((1 - hidden_RT)[..., None] * one_hot_RTV).sum(dim=1)
         log_p_RV = self._log_p(params, seen_RV)
-        return -(hidden_RT * log_p_RV.gather(1, tokens_RT)).sum(dim=1)
+        return -hidden_RT * log_p_RV.gather(1, tokens_RT)
 
     def _nats(self, params: Params, seen_RV: torch.Tensor, answer_R: torch.Tensor) -> torch.Tensor:
         return -self._log_p(params, seen_RV).gather(1, answer_R[:, None])[:, 0]

@@ -65,7 +65,7 @@ class Base:
         for index in range(MEASURED):
             for batch in (self._masked(self.config.base_pretraining + index), self._asked(self.config.base_finetuning + index)):
                 moved = self.material.on_device(batch)
-                loss = self.proxy.losses(params, moved).sum() / (moved.labels_BU != -100).sum()
+                loss = self.proxy.nats(params, moved).sum() / (moved.labels_BU != -100).sum()
                 for square, gradient in zip(
                     squares.values(), torch.autograd.grad(loss, list(params.values()), materialize_grads=True), strict=True
                 ):

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from raylab.data.prepared import Prepared
 from raylab.data.tokenizer import ids_of
-from raylab.masking.corrupt import Batch, corrupt
+from raylab.masking.corrupt import IGNORED, Batch, corrupt
 from raylab.masking.learned.meta.proxy import Proxy
 from raylab.masking.learned.meta.unrolled import Loss, Params
 from raylab.masking.learned.scoring import Reading
@@ -81,14 +81,14 @@ class Episode:
     def held_out(self, params: Params) -> torch.Tensor:
         return self._held_out(params)
 
-    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_R: torch.Tensor) -> Loss:
+    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_RT: torch.Tensor) -> Loss:
         batch = self._material.on_device(self._material.hidden(self.passages[step], starts_BK, ends_BK))
-        targets = (weight_R * (batch.labels_BU != -100).sum(dim=1)).sum()
+        weight_RU = _of_labels(weight_RT, starts_BK.flatten(), ends_BK.flatten(), batch.labels_BU)
 
         def loss(params: Params) -> torch.Tensor:
             """Nats a target token."""
             self.read.append((batch, True))
-            return (weight_R * self._proxy.losses(params, batch)).sum() / targets
+            return (weight_RU * self._proxy.nats(params, batch)).sum() / weight_RU.sum()
 
         return loss
 
@@ -107,6 +107,17 @@ class Episode:
 
         def loss(params: Params) -> torch.Tensor:
             self.read.append((batch, inner))
-            return self._proxy.losses(params, batch).sum() / (batch.labels_BU != -100).sum()
+            return self._proxy.nats(params, batch).sum() / (batch.labels_BU != -100).sum()
 
         return loss
+
+
+def _of_labels(weight_RT: torch.Tensor, starts_R: torch.Tensor, ends_R: torch.Tensor, labels_RU: torch.Tensor) -> torch.Tensor:
+    """The weights (R, U) of the labels marker, span, end symbol: in the span those of its tokens, beside it their mean."""
+    place_U = torch.arange(labels_RU.shape[1], device=labels_RU.device)
+    lengths_R1 = (ends_R - starts_R)[:, None]
+    own_RU = (place_U >= 1) & (place_U <= lengths_R1)
+    index_RU = (starts_R[:, None] + place_U - 1).clamp(0, weight_RT.shape[1] - 1)
+    token_RU = weight_RT.gather(1, index_RU) * own_RU
+    mean_R1 = token_RU.sum(dim=1, keepdim=True) / lengths_R1
+    return torch.where(own_RU, token_RU, mean_R1) * (labels_RU != IGNORED)

@@ -1,4 +1,4 @@
-"""How the gradient of the held-out loss reaches a policy that draws discrete spans: three estimators.
+"""How the gradient of the held-out loss reaches a policy that draws discrete spans: four estimators.
 
 Letters: B passages, T positions, L longest span, K draws a passage, R = B x K rows.
 
@@ -8,6 +8,10 @@ Letters: B passages, T positions, L longest span, K draws a passage, R = B x K r
   1992) with the credit as the row's own reward and the mean of its passage's other draws as baseline. Where the outer loss is
   linear in the rows' weights it is unbiased; else its bias is of second order in the size of the inner step, and of order 1/R in
   how much the spans' lengths differ, for the loss is that of a target token.
+- `token_credit`: the same, with a weight for each hidden token instead of each row. A token's credit is charged to the
+  probability that it is hidden, by whichever span, and not to that of the one span that was drawn: less noise, as it does not
+  matter where that span happened to end. Its further bias: what hiding a token does is taken for the same whatever is hidden
+  beside it.
 - `gumbel`: one span a passage by the Gumbel-softmax straight-through (Jang et al. 2017, arXiv 1611.01144): the hidden positions
   are 0 or 1 forwards and those of the relaxed choice backwards. They mix the embeddings of token and mask symbol, and weigh the
   loss. Biased, as straight-through estimators are: a visible position's derivative is that of copying it.
@@ -25,7 +29,8 @@ from torch import nn
 from raylab.masking.learned.extractor import NEVER, span_scores
 from raylab.masking.learned.meta.unrolled import Inner, Loss, Params
 
-Name = Literal["credit", "gumbel", "reinforce"]
+TINY = 1e-12  # a probability that is taken for none
+Name = Literal["credit", "token_credit", "gumbel", "reinforce"]
 
 
 class World(Protocol):
@@ -37,8 +42,8 @@ class World(Protocol):
     def held_out(self, params: Params) -> torch.Tensor:
         """The outer loss."""
 
-    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_R: torch.Tensor) -> Loss:
-        """The pretraining loss in which each row hides one of the given spans and counts as its weight says."""
+    def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_RT: torch.Tensor) -> Loss:
+        """The pretraining loss in which each row hides one of the given spans, and each position counts as its weight says."""
 
     def mixed(self, step: int, hidden_BT: torch.Tensor) -> Loss:
         """The pretraining loss in which `hidden_BT`, from 0 to 1, says how far each position is hidden."""
@@ -59,23 +64,48 @@ def estimate(
     """The estimate of one episode. log_p: for each inner pretraining step the policy's log-probabilities (B, T, L)."""
     if name == "gumbel":
         return gumbel(world, log_p, inner, temperature, generator)
-    return {"credit": credit, "reinforce": reinforce}[name](world, log_p, inner, draws, generator)
+    return {"credit": credit, "token_credit": token_credit, "reinforce": reinforce}[name](world, log_p, inner, draws, generator)
 
 
 def credit(
     world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, generator: torch.Generator | None = None
 ) -> Estimate:
     """`draws` spans of each passage, each answering for what its own row does."""
+    spans, credits, outer = _credited(world, log_p, inner, draws, generator)
+    charged = [
+        advantage(credit_RT.sum(dim=1).view_as(starts)) * span_scores(log_p_BTL, starts, ends)
+        for credit_RT, log_p_BTL, (starts, ends) in zip(credits, log_p, spans, strict=True)
+    ]
+    return Estimate(surrogate=torch.cat(charged).sum(), outer=outer)
+
+
+def token_credit(
+    world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, generator: torch.Generator | None = None
+) -> Estimate:
+    """`draws` spans of each passage, each hidden token answering for what it does."""
+    _, credits, outer = _credited(world, log_p, inner, draws, generator)
+    charged = [
+        (credit_RT.view(len(log_p_BTL), draws, -1).sum(dim=1) * covered(log_p_BTL.exp()).clamp_min(TINY).log()).sum()
+        for credit_RT, log_p_BTL in zip(credits, log_p, strict=True)
+    ]
+    return Estimate(surrogate=torch.stack(charged).sum(), outer=outer)
+
+
+def _credited(
+    world: World, log_p: Sequence[torch.Tensor], inner: Inner, draws: int, generator: torch.Generator | None
+) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], tuple[torch.Tensor, ...], torch.Tensor]:
+    """For each inner pretraining step the spans drawn, (B, K) each, and the credit of each position of each row, (R, T), which is
+    zero where nothing is hidden; the outer loss."""
     spans = [drawn(log_p_BTL, draws, generator) for log_p_BTL in log_p]
-    weights = [log_p[0].new_ones(starts.numel()).requires_grad_() for starts, _ in spans]
-    steps = [world.rows(k, *spans[k], weight_R) for k, weight_R in enumerate(weights)]
+    weights = [_equal(log_p_BTL, draws).requires_grad_() for log_p_BTL in log_p]
+    steps = [world.rows(k, *spans[k], weight_RT) for k, weight_RT in enumerate(weights)]
     outer = inner.outer_loss(world.base, steps, world.finetuning, world.held_out)
-    credits = torch.autograd.grad(outer, weights)
-    surrogate = sum(
-        (advantage(credit_R.view_as(starts)) * span_scores(log_p_BTL, starts, ends)).sum()
-        for credit_R, log_p_BTL, (starts, ends) in zip(credits, log_p, spans, strict=True)
-    )
-    return Estimate(surrogate=torch.as_tensor(surrogate), outer=outer.detach())
+    return spans, torch.autograd.grad(outer, weights), outer.detach()
+
+
+def _equal(log_p_BTL: torch.Tensor, draws: int) -> torch.Tensor:
+    passages, length = log_p_BTL.shape[:2]
+    return log_p_BTL.new_ones(passages * draws, length)
 
 
 def reinforce(
@@ -85,7 +115,7 @@ def reinforce(
     costs, scores = [], []
     for _ in range(draws):
         spans = [drawn(log_p_BTL, 1, generator) for log_p_BTL in log_p]
-        steps = [world.rows(k, starts, ends, log_p[0].new_ones(starts.numel())) for k, (starts, ends) in enumerate(spans)]
+        steps = [world.rows(k, *chosen, _equal(log_p[k], 1)) for k, chosen in enumerate(spans)]
         costs.append(inner.outer_loss(world.base, steps, world.finetuning, world.held_out, differentiable=False).detach())
         scores.append(sum(span_scores(p, *chosen).sum() for p, chosen in zip(log_p, spans, strict=True)))
     cost_1K = torch.stack(costs)[None]

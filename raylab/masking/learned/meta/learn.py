@@ -21,7 +21,7 @@ from raylab.masking.learned.judged import judged
 from raylab.masking.learned.meta.base import Base, generator_of
 from raylab.masking.learned.meta.config import Meta
 from raylab.masking.learned.meta.episode import Episode, Material
-from raylab.masking.learned.meta.estimators import estimate
+from raylab.masking.learned.meta.estimators import Estimate, estimate
 from raylab.masking.learned.meta.unrolled import Inner
 from raylab.masking.learned.pairs import Asked, Pairs, pairs
 from raylab.masking.learned.scoring import Reading
@@ -40,8 +40,8 @@ def learn(
 ) -> Generator[Progress, None, tuple[Extractor, Card]]:
     """As `Meta.learn`."""
     begun, text = time.perf_counter(), data.corpus.tokenised()
-    found = _pairs(config, data, text, "train")
-    folds = _folds(found, config, data.task, derive(seed, "policy", "folds"))
+    found = pairs_of(config, data, text, "train")
+    folds = folds_of(found, config, data.task, seed)
     extractor = (start or uniform_start(config, len(data.tokenizer), seed)).to(parallel.device)
     progress = _episodes(extractor, folds, config, data, seed, parallel, checkpoints)
     cost, skipped = {"tokens": 0.0, "flops": 0.0}, 0
@@ -53,7 +53,7 @@ def learn(
     except StopIteration as end:
         skipped = end.value
     taught = set(found.rows.tolist())
-    unseen = [pair for pair in _pairs(config, data, text, "dev").asked if pair.row not in taught]
+    unseen = [pair for pair in pairs_of(config, data, text, "dev").asked if pair.row not in taught]
     card = Card(
         name="meta", how="meta", extractor=extractor.config, tokenizer=tokenizer_contract(data.tokenizer),
         learned_on=_told(data, found), recipe=encode(config), seed=seed, cost={**cost, "seconds": time.perf_counter() - begun},
@@ -73,15 +73,16 @@ def uniform_start(config: Meta, vocab_size: int, seed: int) -> Extractor:
     return extractor
 
 
-def _pairs(config: Meta, data: Prepared, text: TokenisedText, split: str) -> Pairs:
+def pairs_of(config: Meta, data: Prepared, text: TokenisedText, split: str) -> Pairs:
+    """The questions of a split in the passages that answer them, without answers too long for the policy."""
     found = pairs(data.splits[split], text, config.min_overlap)
     short = (replace(pair, spans=tuple(s for s in pair.spans if s[1] - s[0] <= config.longest)) for pair in found.asked)
     return replace(found, asked=tuple(pair for pair in short if pair.spans))
 
 
-def _folds(found: Pairs, config: Meta, task: str, seed: int) -> list[list[Asked]]:
+def folds_of(found: Pairs, config: Meta, task: str, seed: int) -> list[list[Asked]]:
     """The pairs, cut so that a question is in one fold alone."""
-    questions = np.random.default_rng(seed).permutation(
+    questions = np.random.default_rng(derive(seed, "policy", "folds")).permutation(
         np.unique(np.array([pair.question for pair in found.asked], dtype=np.int64))
     )
     needed = config.folds * config.questions
@@ -115,11 +116,11 @@ def _episodes(
         supporting = np.unique([pair.question for fold in folds if fold is not held_out for pair in fold])
         base = Base(material, config, supporting, derive(seed, "policy", "base", index), parallel)
         yield from base.train(f"inner model {index + 1} of {len(folds)}")
-        sources.append(_Source(base, held_out))
+        sources.append(Source(base, held_out))
     return (yield from _Learning(extractor, sources, config, seed, parallel, checkpoints).run())
 
 
-class _Source:
+class Source:
     """Episodes of one fold."""
 
     def __init__(self, base: Base, held_out: Sequence[Asked]) -> None:
@@ -154,11 +155,21 @@ class _Source:
         return total
 
 
+def episode_of(source: Source, extractor: Extractor, seed: int, number: int) -> tuple[Episode, Estimate]:
+    """An episode and what it says about the policy: they depend on its number and the policy alone."""
+    config, material = source.base.config, source.base.material
+    episode = source.episode(np.random.default_rng(derive(seed, "policy", "episode", number)))
+    torch.manual_seed(derive(seed, "policy", "dropout", number))
+    log_p = [extractor.log_probs(*material.read(rows_B)) for rows_B in episode.passages]
+    generator = generator_of(derive(seed, "policy", "draws", number), material.device)
+    return episode, estimate(config.estimator, episode, log_p, source.inner, config.draws, config.temperature, generator)
+
+
 class _Learning:
     """The policy's optimizer and where it stands."""
 
     def __init__(
-        self, extractor: Extractor, sources: Sequence[_Source], config: Meta, seed: int, parallel: Parallel,
+        self, extractor: Extractor, sources: Sequence[Source], config: Meta, seed: int, parallel: Parallel,
         checkpoints: Checkpoints,
     ) -> None:  # fmt: skip
         self.extractor, self.sources, self.config, self.seed = extractor, sources, config, seed
@@ -200,17 +211,12 @@ class _Learning:
         return sums
 
     def _episode(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the policy's gradient is that of in an episode, and its counts; they depend on its number and the policy alone."""
+        """What the policy's gradient is that of in an episode, and its counts."""
         source = self.sources[number % len(self.sources)]
-        episode = source.episode(np.random.default_rng(derive(self.seed, "policy", "episode", number)))
-        torch.manual_seed(derive(self.seed, "policy", "dropout", number))
-        reads = [source.base.material.read(rows_B) for rows_B in episode.passages]
-        log_p = [self.extractor.log_probs(*read) for read in reads]
-        generator = generator_of(derive(self.seed, "policy", "draws", number), self.parallel.device)
-        config = self.config
-        found = estimate(config.estimator, episode, log_p, source.inner, config.draws, config.temperature, generator)
-        passes = 1 if config.estimator == "gumbel" else config.draws
-        policy_tokens = sum(int(there_BT.sum()) for _, there_BT, _ in reads)
+        episode, found = episode_of(source, self.extractor, self.seed, number)
+        passes = 1 if self.config.estimator == "gumbel" else self.config.draws
+        lengths_P = source.base.material.data.corpus.lengths_P
+        policy_tokens = sum(int(lengths_P[rows_B].sum()) for rows_B in episode.passages)
         counts = (
             found.outer.item(), policy_tokens * passes, sum(int(batch.attention_BT.sum()) for batch, _ in episode.read),
             sum(int((batch.labels_BU != -100).sum()) for batch, _ in episode.read),

@@ -44,11 +44,11 @@ class Proxy:
         """The model's own parameters by name, detached."""
         return {name: value.detach() for name, value in self.model.named_parameters()}
 
-    def losses(self, params: Params, batch: MicroBatch) -> torch.Tensor:
-        """Cross-entropy in nats, summed over each row's labels, (R,)."""
-        logits_RUV = decode(_Called(self, params), batch)  # type: ignore[arg-type]
-        nats_RU = cross_entropy(logits_RUV.transpose(1, 2).float(), batch.labels_BU, ignore_index=-100, reduction="none")
-        return nats_RU.sum(dim=1)
+    def nats(self, params: Params, batch: MicroBatch, inputs_RTH: torch.Tensor | None = None) -> torch.Tensor:
+        """Cross-entropy of each label, (R, U), zero at padding. inputs_RTH: input embeddings instead of the batch's ids."""
+        instead = {} if inputs_RTH is None else {"inputs_embeds": inputs_RTH}
+        logits_RUV = decode(_Called(self, params, instead), batch)  # type: ignore[arg-type]
+        return cross_entropy(logits_RUV.transpose(1, 2).float(), batch.labels_BU, ignore_index=-100, reduction="none")
 
     def mixed_loss(self, params: Params, batch: MicroBatch, hidden_RT: torch.Tensor, mask: int) -> torch.Tensor:
         """Cross-entropy of the whole passage, each position weighed by how far it is hidden, in nats a hidden token.
@@ -62,9 +62,7 @@ class Proxy:
             self._embedded(params, ids) for ids in (batch.input_ids_BT, torch.full_like(batch.input_ids_BT, mask))
         )
         inputs_RTH = tokens_RTH + weight_RT[..., None] * (mask_RTH - tokens_RTH)
-        logits_RUV = decode(_Called(self, params, inputs_embeds=inputs_RTH), batch)  # type: ignore[arg-type]
-        nats_RU = cross_entropy(logits_RUV.transpose(1, 2).float(), batch.labels_BU, ignore_index=-100, reduction="none")
-        return (weight_RT * nats_RU).sum() / weight_RT.sum()
+        return (weight_RT * self.nats(params, batch, inputs_RTH)).sum() / weight_RT.sum()
 
     def _embedded(self, params: Params, ids_RT: torch.Tensor) -> torch.Tensor:
         module = self.model.get_submodule(self._embeddings)  # BART's scales what it looks up
@@ -75,7 +73,7 @@ class Proxy:
 class _Called:
     """What stands in for a model where one is called: its parameters, and perhaps its input embeddings, come from elsewhere."""
 
-    def __init__(self, proxy: Proxy, params: Params, **instead: torch.Tensor) -> None:
+    def __init__(self, proxy: Proxy, params: Params, instead: dict[str, torch.Tensor]) -> None:
         self.config, self._proxy, self._params, self._instead = proxy.config, proxy, params, instead
 
     def __call__(self, **inputs: Any) -> Any:
