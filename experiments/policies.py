@@ -4,14 +4,16 @@ Policies learned from the task against heuristics, on questions answered closed-
 our reading: a model is pretrained further on passages that hold the answers, under a masking policy, and then finetuned on
 questions alone. Learned policies are learned anew for every seed, from the train split alone.
 
-Two arms are no policies that anyone could use, and tell what the others do: `random spans` are as many and as long as those of
-`supervised`, anywhere in the passage (where from how much); `oracle` hides the answers of train questions (the most there is
-to know).
+Three arms are no policies that anyone could want, and tell what the others do: `random spans` are as many and as long as those
+of `supervised`, anywhere in the passage (where from how much); `meta's start` is the policy that meta-learning began from, which
+takes every span to be as good as any other; `oracle` hides the answers of train questions (the most there is to know).
 """
 
-from typing import Any
+from collections.abc import Sequence
 
+from raylab.masking.learned.meta.config import Meta
 from raylab.masking.learned.supervised import Supervised
+from raylab.masking.policies.any_span import AnySpan
 from raylab.masking.policies.oracle import Oracle
 from raylab.masking.policies.random_spans import RandomSpans
 from raylab.masking.policies.salient import Salient
@@ -20,12 +22,10 @@ from raylab.masking.policy import Policy
 from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case, Contrast
 from raylab.search.comparison.learning import learned
-from raylab.stages.denoise import Denoise
-from raylab.stages.finetune import Finetune
 from raylab.training.optimizer import Optimization
 
 REFERENCE = "uniform"
-LEARNING_RATE = 4e-3  # of pretraining from random weights at this scale: the default of search_spaces/masking.py
+OPTIMIZATION = Optimization(learning_rate=4e-3)  # the default of search_spaces/masking.py
 
 
 def cases(asked: Asked) -> list[Case]:
@@ -40,22 +40,13 @@ def arms(at: At) -> dict[str, Recipe]:
     supervised = learned(at, Supervised())
     policies: dict[str, Policy] = {
         "uniform": Uniform(), "salient": Salient(), "random spans": RandomSpans(of=supervised), "supervised": supervised,
-        "oracle": Oracle(),
+        "meta's start": AnySpan(longest=Meta().longest), "meta": learned(at, Meta()), "oracle": Oracle(),
     }  # fmt: skip
-    return {"none": _recipe(at), **{name: _recipe(at, policy) for name, policy in policies.items()}}
+    return {"none": at.recipe(), **{name: at.masked(policy, optimization=OPTIMIZATION) for name, policy in policies.items()}}
 
 
-def contrasts(case: Case) -> list[Contrast]:
+def contrasts(case: Case, labels: Sequence[str]) -> list[Contrast]:
     """What learning is worth, and where it stands between the heuristic of prior work and knowing the answers."""
-    against = ("uniform", "random spans", "salient", "oracle")
-    pairs = [("supervised", other) for other in against] + [("salient", "uniform"), ("uniform", "none")]
-    return [Contrast(arm=arm, against=other) for arm, other in pairs]
-
-
-def _recipe(at: At, policy: Policy | None = None) -> Recipe:
-    """Intermediate pretraining under the policy, or none; then finetuning."""
-    optimization = Optimization(learning_rate=LEARNING_RATE)
-    sizes: Any = {"budget_tokens": at.asked.budget_tokens, "batch_size": at.asked.batch_size}
-    stages = (Denoise(policy=policy, optimization=optimization, **sizes),) if policy else ()
-    finetune = Finetune(steps=at.asked.finetune_steps, batch_size=at.asked.batch_size)
-    return Recipe(base=at.base, stages=stages, task=at.task, finetune=finetune)
+    pairs = [("supervised", other) for other in ("uniform", "random spans", "salient", "oracle")]
+    pairs += [("meta", other) for other in ("meta's start", "uniform", "salient", "oracle", "supervised")]
+    return [Contrast(arm=arm, against=other) for arm, other in [*pairs, ("salient", "uniform"), ("uniform", "none")]]

@@ -97,8 +97,8 @@ def of_kinds(data: TaskData, kinds: Sequence[str]) -> TaskData:
     """The examples of these kinds; all if none is named. Raises UserError for a kind of which a split has none."""
     if not kinds:
         return data
+    known = {example.kind for example in data.splits["train"]}
     for kind in kinds:
-        known = {e.kind for e in data.splits["train"]}
         if kind not in known:
             raise unknown(f"kind of example in {data.name}", kind, filter(None, known))
     kept = {split: tuple(e for e in data.splits[split] if e.kind in kinds) for split in SPLITS}
@@ -118,7 +118,7 @@ def open_comparison(args: argparse.Namespace) -> Opened:
         raise UserError(f"{started.name} is a search; go on with it by `raylab search --resume {started.name}`.")
     options = _options(args, started, (cluster.gpus if cluster else gpus_here()) > 0)
     comparison = load_comparison(options["study"], Path(options["study_file"]) if options["study_file"] else None)
-    options["seeds"] = options["seeds"] or comparison.seeds
+    options["seeds"] = comparison.seeds if options["seeds"] is None else options["seeds"]
     if options["seeds"] < 1:
         raise UserError(f"--seeds is {options['seeds']}; expected 1 or more, and 2 for anything to be told apart.")
     asked = asked_of(options)
@@ -296,15 +296,15 @@ def _tell_plan(opened: Opened, out: Console) -> dict[str, Any]:
     """Runs and corpus tokens that are due, exact but for which recipe of a grid is chosen; seconds from a few steps here."""
     asked = {request.key: request for request in (*opened.comparing.choosing(), *opened.comparing.comparing())}
     due = [request for request in asked.values() if not opened.study.has_ended(request.key)]
-    by_data: dict[tuple[Path, ModelSpec], list[Request]] = {}
+    by_data: dict[Path, list[Request]] = {}
     for request in due:
         if request.data:
-            by_data.setdefault((request.data, request.recipe.base), []).append(request)
+            by_data.setdefault(request.data, []).append(request)
     read, flops, seconds, trouble = 0, 0.0, 0.0, ""
-    for (folder, base), requests in by_data.items():
+    for folder, requests in by_data.items():
         data = Prepared(folder)
         recipes: list[Recipe] = list(dict.fromkeys(request.recipe for request in requests))
-        counter, speed = survey(recipes, base, data, opened.placement.gpus_per_worker, opened.placement.plugins)
+        counter, speed = survey(recipes, data, opened.placement.gpus_per_worker, opened.placement.plugins)
         trouble = trouble or speed.trouble
         for request in requests:
             work = counter.work(request.recipe)

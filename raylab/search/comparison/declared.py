@@ -8,7 +8,7 @@ A study file's docstring is its question, in the first line, and where that come
 
 and may define
 
-    contrasts(case) -> Sequence[Contrast]            the pairs that answer the question; else every arm against REFERENCE
+    contrasts(case, labels) -> Sequence[Contrast]    the pairs of arms that answer it; else each against REFERENCE
     SEEDS: int                                       how many paired seeds it takes unless --seeds says otherwise
     derived(results) -> Sequence[Section]            tables of figures made of the scores (raylab.search.comparison.derived)
     X: str                                           what the numbers `Case.x` count, for curves instead of bars
@@ -27,10 +27,13 @@ from raylab.data.prepared import Prepared
 from raylab.data.source import DataRequest
 from raylab.data.task import TaskData
 from raylab.errors import UserError, unknown
-from raylab.recipe import ModelSpec, Recipe
+from raylab.masking.policy import Policy
+from raylab.recipe import ModelSpec, Recipe, Stage
 from raylab.registry import load_file
 from raylab.search.shipped import shipped
 from raylab.seeds import Seeds
+from raylab.stages.denoise import Denoise
+from raylab.stages.finetune import Finetune
 
 DEFAULT_SEEDS = 5
 
@@ -125,10 +128,15 @@ class At:
         """The data of another case, ready for its base model."""
         return self.prepare(case, case.data, case.base or self.asked.base)[1]
 
-    @property
-    def task(self) -> str:
-        """The name that recipes of the case carry."""
-        return self.data.task
+    def recipe(self, *stages: Stage, **finetune: Any) -> Recipe:
+        """These stages, then finetuning for as long as was asked. finetune: other fields of it."""
+        given = {"steps": self.asked.finetune_steps, "batch_size": self.asked.batch_size, **finetune}
+        return Recipe(base=self.base, stages=stages, task=self.data.task, finetune=Finetune(**given))
+
+    def masked(self, policy: Policy, **fields: Any) -> Recipe:
+        """Intermediate pretraining under a policy, on the tokens that were asked, then finetuning. fields: of the stage."""
+        given = {"budget_tokens": self.asked.budget_tokens, "batch_size": self.asked.batch_size, **fields}
+        return self.recipe(Denoise(policy=policy, **given))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,13 +153,13 @@ class Comparison:
     x: str
     cases: Callable[[Asked], Sequence[Case]]
     arms: Callable[[At], Mapping[str, "Recipe | Grid | Arm"]]
-    contrasts: Callable[[Case], Sequence[Contrast]] | None
+    contrasts: Callable[[Case, Sequence[str]], Sequence[Contrast]] | None
     derived: Callable[[Any], Sequence[Any]] | None
 
     def pairs(self, case: Case, labels: Sequence[str]) -> list[Contrast]:
         """The contrasts of a case, of which every arm is there. Raises UserError for one that names no arm."""
         against_reference = [Contrast(arm=label, against=self.reference) for label in labels if label != self.reference]
-        found = list(self.contrasts(case)) if self.contrasts else against_reference
+        found = list(self.contrasts(case, labels)) if self.contrasts else against_reference
         for label in (label for contrast in found for label in (contrast.arm, contrast.against)):
             if label not in labels:
                 raise unknown(f"arm in the contrasts of {self.path.name}", label, labels)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raylab.search.comparison.figure import draw
+from raylab.search.comparison.words import with_limits
 from raylab.search.ledger import Study
 
 RESULT, TABLE, FIGURE = "RESULT.md", "result.json", "figure.svg"
@@ -144,20 +145,15 @@ def _case(case: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[str]:
 
 def _cells(arm: Mapping[str, Any], metric: str, others: Sequence[str], verdict: Mapping[str, Any]) -> list[str]:
     digits, used, against = _DIGITS.get(metric, 4), arm["used"], arm["against_reference"]
-    difference = "" if arm["label"] == verdict["reference"] else _difference(against, digits)
+    difference = ""
+    if arm["label"] != verdict["reference"]:
+        difference = with_limits(against["difference"], against["low"], against["high"], digits)
     return [
         arm["label"], _number(arm["mean"], digits), _interval(arm, digits), difference,
         " ".join(_number(value, digits) for value in arm["values"]),
         *(_number(arm["measures"].get(name), _DIGITS.get(name, 4)) for name in others),
         _number(used.get("tokens"), 0), _number(used.get("flops", 0.0) / 1e12, 2),
     ]  # fmt: skip
-
-
-def _difference(figures: Mapping[str, Any], digits: int) -> str:
-    if figures["difference"] is None:
-        return "-"
-    limits = "" if figures["low"] is None else f" [{figures['low']:+.{digits}f}, {figures['high']:+.{digits}f}]"
-    return f"{figures['difference']:+.{digits}f}{limits}"
 
 
 def _interval(figures: Mapping[str, Any], digits: int) -> str:

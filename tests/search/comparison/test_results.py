@@ -47,7 +47,7 @@ def test_a_null_result_is_said_as_such(tmp_path: Path) -> None:
 
 
 def test_contrasts_of_a_study_are_tested_together(tmp_path: Path) -> None:
-    one = conclude(_ran(tmp_path / "a", contrasts=lambda case: [Contrast(arm="salient", against="uniform")]))
+    one = conclude(_ran(tmp_path / "a", contrasts=lambda case, labels: [Contrast(arm="salient", against="uniform")]))
     two = conclude(_ran(tmp_path / "b"))
     alone, among = one["beside"][0], next(row for row in two["beside"] if row["label"] == "salient")
     assert alone["difference"] == among["difference"]
@@ -55,7 +55,7 @@ def test_contrasts_of_a_study_are_tested_together(tmp_path: Path) -> None:
 
 
 def test_a_contrast_that_names_no_arm_is_told(tmp_path: Path) -> None:
-    comparing, _ = comparing_in(tmp_path / "study", contrasts=lambda case: [Contrast(arm="salent", against="none")])
+    comparing, _ = comparing_in(tmp_path / "study", contrasts=lambda case, labels: [Contrast(arm="salent", against="none")])
     with pytest.raises(UserError, match="Did you mean 'salient'"):
         conclude(comparing)
 
