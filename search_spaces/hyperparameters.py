@@ -8,7 +8,6 @@ often whatever the batch size: a larger batch makes fewer steps.
 
 from dataclasses import replace
 
-from raylab.masking.policy import Policy
 from raylab.models.build import is_encoder_decoder
 from raylab.recipe import Recipe
 from raylab.search.space import Chooser, Setting
@@ -42,9 +41,9 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
 
 
 def _pretraining(setting: Setting) -> Denoise:
-    policy = "uniform" if "uniform" in setting.policies else setting.policies[0]
+    policy, given = setting.policy("uniform" if "uniform" in setting.policies else setting.policies[0])
     return Denoise(
-        policy=Policy.registry.get(policy)(), target="spans" if is_encoder_decoder(setting.base) else "tokens",
+        policy=policy(**given), target="spans" if is_encoder_decoder(setting.base) else "tokens",
         budget_tokens=setting.budget_tokens, batch_size=setting.batch_size,
     )  # fmt: skip
 

@@ -16,7 +16,8 @@ from raylab.stages.finetune import Finetune
 from raylab.training.optimizer import Optimization
 
 BASELINE = "uniform"
-FIRST = (BASELINE, "salient")
+LEARNED = ("supervised",)
+FIRST = (BASELINE, "salient", *LEARNED)
 # A full sentence has several times the target tokens of the hidden spans; reading fewer passages makes a trial of
 # either target cost about the same operations, so that the search compares what equal compute buys.
 SENTENCE_BUDGET = 0.4
@@ -25,11 +26,11 @@ SENTENCE_BUDGET = 0.4
 def recipe(choose: Chooser, setting: Setting) -> Recipe:
     """Draw one recipe."""
     name = choose.option("policy", setting.policies)
-    policy = Policy.registry.get(name)
+    policy, given = setting.policy(name)
     target = choose.option("target", ("spans", "sentence") if is_encoder_decoder(setting.base) else ("tokens",))
     budget = round(SENTENCE_BUDGET * setting.budget_tokens) if target == "sentence" else setting.budget_tokens
     denoise = Denoise(
-        policy=policy(**choose.knobs(name, policy)),
+        policy=policy(**given, **choose.knobs(name, policy)),
         target=target,
         budget_tokens=budget,
         corpus_share=choose.option("corpus_share", (1.0, 0.5)),
@@ -41,8 +42,11 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
 
 
 def family(recipe: Recipe) -> str:
-    """The masking policy's name; "none" without a pretraining stage."""
-    return recipe.stages[0].policy.name() if recipe.stages else "none"  # type: ignore[attr-defined]
+    """The masking policy's name, of a learned one how it was learned; "none" without a pretraining stage."""
+    if not recipe.stages:
+        return "none"
+    policy = recipe.stages[0].policy  # type: ignore[attr-defined]
+    return getattr(policy, "learner", "") or policy.name()
 
 
 def baseline(recipe: Recipe, setting: Setting) -> Recipe:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from raylab.masking.policies.uniform import Uniform
-from raylab.masking.policy import Policy
 from raylab.models.build import is_encoder_decoder
 from raylab.recipe import ModelSpec, Recipe, Stage
 from raylab.search.space import Chooser, Setting
@@ -75,9 +74,9 @@ def _fitting(kind: str, bases: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
 def _denoise(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
     target: Any = "spans" if is_encoder_decoder(base) else "tokens"
     name = choose.option("policy", setting.policies, "uniform" if "uniform" in setting.policies else None)
-    policy = Policy.registry.get(name)
+    policy, given = setting.policy(name)
     return Denoise(
-        policy=policy(**choose.knobs(name, policy)), target=target, budget_tokens=setting.budget_tokens,
+        policy=policy(**given, **choose.knobs(name, policy)), target=target, budget_tokens=setting.budget_tokens,
         batch_size=setting.batch_size,
     )  # fmt: skip
 

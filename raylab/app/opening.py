@@ -15,6 +15,7 @@ from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.joining import check_room as check_cluster
 from raylab.app.preparation import described, load_for, ready, usable
 from raylab.app.search_options import DATA, DECIDING, check_same, continued, fitted, resolve, settings_of, stored
+from raylab.app.teaching import taught
 from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import IDLE_AFTER_S, Placement
 from raylab.cluster.shipping import pack
@@ -22,9 +23,8 @@ from raylab.cluster.tracking import check_tracking, default_uri
 from raylab.data.annotation import Annotation
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
-from raylab.data.task import TaskData
+from raylab.data.task import QUESTION_ANSWERING, TaskData
 from raylab.errors import UserError
-from raylab.masking.policy import Policy
 from raylab.models.build import build
 from raylab.recipe import ModelSpec, encode
 from raylab.redaction import without_secrets
@@ -34,7 +34,7 @@ from raylab.search.ledger import Study
 from raylab.search.lineage import Heritage
 from raylab.search.plan import check_room
 from raylab.search.prior import Prior
-from raylab.search.space import Space, load_space
+from raylab.search.space import Setting, Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
 
@@ -71,18 +71,27 @@ def open_study(args: argparse.Namespace) -> Opened:
     storage, tracking_uri = stores(args, new=started is None)
 
     task = _load(options)
+    optional = space.learned if options["policies"] is None and task.family == QUESTION_ANSWERING else ()
     options = fitted(options, task.family)
+    options["policies"] = [*options["policies"], *optional]
     settings = settings_of(options, task.name, task.family)
     space.check_fixed(settings.setting)
     if inherited := heritage(args, parent, options, space) if parent else None:
         settings = replace(settings, trials=args.more.total(inherited))
         options["trials"] = settings.trials
-    data = ready(task, settings.setting.base, storage, _annotations(settings.setting.policies))
+    data = ready(task, settings.setting.base, storage, _annotations(settings.setting))
     if known := started or parent:
         _check_same_data(known, task, data)
+    lessons = taught(
+        options["policies"], options["policy"], data, settings.seed, storage, optional, known=options.get("learned", {})
+    )
+    options |= {"policies": list(lessons.policies), "learned": dict(lessons.learned)}
+    settings = replace(settings, setting=replace(settings.setting, policies=lessons.policies, learned=lessons.learned))
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
     study = started or _new_study(name, options, settings, space, task, data, command_line(args))
+    study.data["notes"] = list(dict.fromkeys([*study.data["notes"], *lessons.notes]))
     conduct = Conduct(settings, space, data, study)
+    conduct.lessons = tuple(lesson for lesson in lessons.lessons if parent is None or lesson.key not in parent.runs)
     taken = () if started else tuple(_taken(conduct, inherited, priors(options["prior"], args.storage, conduct)))
     parameters = _parameters(settings.setting.base, data)
     check_room(storage, parameters, placement.lanes)
@@ -184,9 +193,10 @@ def _load(options: Mapping[str, Any]) -> TaskData:
     return load_for(request_from(argparse.Namespace(**wanted)), options["base"])
 
 
-def _annotations(policies: Sequence[str]) -> set[Annotation]:
-    """What these policies need to know of a corpus."""
-    return {annotation for policy in policies for annotation in Policy.registry.get(policy)().needs()}
+def _annotations(setting: Setting) -> set[Annotation]:
+    """What the policies need to know of a corpus; of a learned one it is computed once it is learned."""
+    kinds = [kind for kind, given in map(setting.policy, setting.policies) if not given]
+    return {annotation for kind in kinds for annotation in kind().needs()}
 
 
 def _new_study(

@@ -15,7 +15,7 @@ from raylab.errors import UserError
 
 MOST_BYTES = 100_000_000  # Ray keeps what is sent in the memory of the cluster's head
 _BESIDE = ("search_spaces", "experiments")  # of a checkout; a wheel has them inside the package
-_PATHS = ("--data-dir", "--space-file", "--plugins")
+_PATHS = ("--data-dir", "--space-file", "--plugins", "--policy")
 _NAME_OR_PATH = ("--dataset", "--corpus")
 
 

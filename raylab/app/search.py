@@ -50,7 +50,11 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
         return f"(default: {defaults or own})"
 
     what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
-    what.add_argument("--policies", metavar="A,B", help=f"masking policies to search {default('all')}")
+    what.add_argument("--policies", metavar="A,B", help=f"masking policies to search {default('all heuristics, and supervised')}")
+    what.add_argument(
+        "--policy", type=_folder, action="append", metavar="CARD",
+        help="search a learned masking policy, too: the folder of its card; may be repeated",
+    )  # fmt: skip
     what.add_argument(
         "--set",
         action="append",
@@ -134,6 +138,11 @@ def add_cost_arguments(parser: argparse.ArgumentParser) -> None:
     cost.add_argument("--max-tokens", type=_count, metavar="N", help="read no more than so many corpus tokens in all")
     cost.add_argument("--max-hours", type=float, metavar="H", help="work no longer")
     cost.add_argument("--max-cost", type=float, metavar="USD", help="hold devices for no more than that, at --price")
+
+
+def _folder(text: str) -> str:
+    """A folder's path in full, so that a study can be resumed from another one."""
+    return str(Path(text).expanduser().resolve())
 
 
 def _count(text: str) -> int:

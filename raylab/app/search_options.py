@@ -13,6 +13,7 @@ from raylab.data.family import family_of
 from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.data.task import QUESTION_ANSWERING
 from raylab.errors import UserError, unknown
+from raylab.masking.policies.learned import LEARNERS
 from raylab.masking.policy import Policy, policies_by_default
 from raylab.models.build import is_encoder_decoder
 from raylab.models.sizes import SIZES
@@ -31,12 +32,12 @@ DATA: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": None, "base": None,
     "precision": None, "policies": None, "metric": None, "sampler": "gp", "scheduler": None,
-    "set": [], "prior": [],
+    "set": [], "prior": [], "policy": [],
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
 FAMILIES: tuple[str, ...] = get_args(get_type_hints(ModelSpec)["family"])  # of models
 # What stood where an option that came later had nothing to say
-_BEFORE = {"sampler": "tpe", "family": "t5", "metric": "bits_per_answer"}
+_BEFORE = {"sampler": "tpe", "family": "t5", "metric": "bits_per_answer", "learned": {}}
 # Corpus tokens a recipe reads with the spans target, and finetuning steps: what the scale needs to tell recipes apart
 BUDGETS = {"tiny": (200_000, 120), "small": (20_000_000, 2_000), "base": (400_000_000, 10_000)}
 _SETTINGS = {"budget_tokens", "finetune_steps", "batch_size"}
@@ -83,13 +84,14 @@ def _words(name: str) -> str:
 
 def _fitting(named: Sequence[str] | None, writes: bool) -> list[str]:
     """The policies named, or else all that the model can be asked with."""
-    unfit = [] if writes else [name for name in named or policies_by_default() if Policy.registry.get(name).inserts]
+    names = named or policies_by_default()
+    unfit = [] if writes else [n for n in names if n in Policy.registry.names() and Policy.registry.get(n).inserts]
     if named and unfit:
         raise UserError(
             f"--policies {unfit[0]}: it sets mask symbols where nothing is hidden, which asks nothing of an encoder. Leave it "
             "out, or take an encoder-decoder (--family t5)."
         )
-    return [name for name in named or policies_by_default() if name not in unfit]
+    return [name for name in names if name not in unfit]
 
 
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +133,8 @@ def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_AN
     """The study's settings on a task of a family. Raises UserError for a `--set` that is not key=value or no positive number."""
     numbers, fixed = numbers_of(options)
     setting = Setting(
-        task=task, task_family=family, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed, **numbers
+        task=task, task_family=family, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed,
+        learned=options.get("learned", {}), **numbers,
     )
     return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
 
@@ -171,7 +174,12 @@ def _policies(named: Any) -> list[str] | None:
         return None
     names = [name.strip() for name in (named.split(",") if isinstance(named, str) else named)]
     for name in names:
-        Policy.registry.get(name)
+        if name not in Policy.registry.names() and name not in LEARNERS:
+            raise unknown("masking policy", name, [*Policy.registry.names(), *LEARNERS])
+        if name not in LEARNERS and Policy.registry.get(name).searched == "never":
+            raise UserError(f"--policies {name}: it is a reference for studies, which knows the answers; a search never has it.")
+        if name == "learned":
+            raise UserError(f"--policies learned: name how ({', '.join(LEARNERS)}), or give its card: --policy PATH.")
     return list(dict.fromkeys(names))
 
 

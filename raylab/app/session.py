@@ -18,6 +18,7 @@ from raylab.app.joining import agreed, joined
 from raylab.app.opening import Opened
 from raylab.app.outcome import plain, show_cost, show_next, show_verdict, storage_of, storage_option
 from raylab.app.planning import Budget, budget, tell_plan
+from raylab.app.steps import Teller
 from raylab.cluster.attempt import COMPLETE, LaneLostError
 from raylab.cluster.runner import LaneRunner, Placement
 from raylab.cluster.tracking import Mirror
@@ -56,6 +57,7 @@ def _search(opened: Opened, costs: Budget, begun: float, out: Console, *, quiet:
     folder.mkdir(parents=True, exist_ok=opened.resumed)
     upkeep = Upkeep(opened.placement.place_of(folder), ended(opened.conduct.study), tell=lambda text: out.print(Text(text)))
     with alone(folder), upkeep, _ledger(opened, costs) as ledger:
+        _learn(opened, ledger, out)
         share_data(opened.placement, opened.conduct.data.folder, out)
         mirror = Mirror(folder, opened.tracking_uri, folder.parent / "artifacts")
         mirror.start()
@@ -89,6 +91,23 @@ def alone(folder: Path) -> Iterator[None]:
         raise UserError(f"{folder.name} is being run by another process. Wait for it, or stop it first.") from None
     with lock:
         yield
+
+
+def _learn(opened: Opened, ledger: Ledger, out: Console) -> None:
+    """The policies that the study learns itself, before its trials; on one thread, as what is learned depends on how sums are
+    split."""
+    import torch
+
+    conduct, threads = opened.conduct, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for lesson in (lesson for lesson in conduct.lessons if lesson.due(conduct.study)):
+            out.print(Text(f"Learning the policy {lesson.name!r}: {lesson.tokens:,.0f} tokens to read"))
+            teller = Teller(out)
+            for step in lesson.run(conduct.data, conduct.study, ledger):
+                teller(step)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
@@ -137,9 +156,13 @@ def _masks(conduct: Conduct) -> dict[str, Sequence[Sequence[tuple[str, bool]]]]:
     chosen_R = np.sort(np.random.default_rng(0).choice(len(corpus), size=min(MASKED_PASSAGES, len(corpus)), replace=False))
     policies: dict[str, Policy] = {}
     for run in reversed(conduct.explored()):  # the best last
-        stages = decode(Recipe, run.recipe).stages
-        policies |= {stage.policy.name(): stage.policy for stage in stages if hasattr(stage, "policy")}
+        policies |= {_name(stage.policy): stage.policy for stage in decode(Recipe, run.recipe).stages if hasattr(stage, "policy")}
     return {name: preview_corpus(policy, corpus, chosen_R, 0) for name, policy in policies.items()}
+
+
+def _name(policy: Policy) -> str:
+    """As the study names it: a learned one by how it was learned."""
+    return getattr(policy, "learner", "") or policy.name()
 
 
 def _report(opened: Opened) -> str:

@@ -16,6 +16,7 @@ from raylab.search.ledger import Run
 
 NO_STAGES = "no pretraining"
 NO_MORE_STAGES = "no intermediate pretraining"  # of a checkpoint, which is pretrained itself
+_OF_LEARNED = ("product", "path", "learner")  # which policy it is: its name says that
 _HELD = ("budget_tokens", "batch_size", "micro_batch", "steps")  # by a study, for all of its recipes
 _BARE = ("family", "scale", "mode", "precision")
 _SPOKEN = {"learning_rate": "lr", "label_share": "labels", "batch_size": "batch"}
@@ -53,7 +54,7 @@ def _plugin(field: str, plugin: Plain) -> str:
     from raylab.synthetic.task import SyntheticTask
 
     registries = {"policy": Policy.registry, "task": SyntheticTask.registry}
-    return " ".join([plugin["name"], *_choices(plugin, registries[field])])
+    return " ".join([plugin.get("learner") or plugin["name"], *_choices(plugin, registries[field])])
 
 
 def _circumstances(stage: Plain) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _choices(plugin: Plain, registry: Registry) -> Iterator[str]:
     except UserError:  # a study from a machine with other plugins can still be listed
         defaults = {}
     for name, value in plugin.items():
-        told = name not in ("name", "corpus_share", *_HELD) and not isinstance(value, (dict, list))
+        told = name not in ("name", "corpus_share", *_HELD, *_OF_LEARNED) and not isinstance(value, (dict, list))
         if told and value != defaults.get(name, dataclasses.MISSING):
             yield f"{name}={_plain(value)}"
 

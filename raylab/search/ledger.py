@@ -49,7 +49,8 @@ FILE = "ledger.jsonl"
 class Run:
     """One run as the ledger tells it.
 
-    role: explore, confirm (the winner on fresh seeds) or baseline (what it is compared with). trial: the number of
+    role: explore, race, confirm (the winner on fresh seeds), baseline (what it is compared with), or learn (a masking policy
+    was learned: raylab.search.learning). trial: the number of
     the trial that asked for it first. recipe: JSON form. values: what the space drew, by name. metrics: the last
     known, e.g. dev_bits_per_answer, dev_exact_match, dev_f1, test_*, tokens, target_tokens, flops. scores: by split
     and measure, one number a question, in the order of the split. seconds: by part, and `total`. losses: the `lost`

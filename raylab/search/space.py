@@ -8,6 +8,7 @@ A space file defines
     baseline(recipe, setting) -> Recipe              the same recipe with the baseline's choice, all others equal
     plain(recipe) -> Recipe                          the same recipe without what the space is about
     starts(setting) -> list[dict[str, value]]        choices tried before the sampler takes over
+    LEARNED: tuple[str, ...]                         policies that it has learned, where none are named; may be left out
 
 The same `recipe` function samples (Optuna draws), decodes (a replay of stored values) and takes defaults: only the
 `Chooser` differs.
@@ -21,6 +22,8 @@ from typing import Any
 
 from raylab.data.task import QUESTION_ANSWERING
 from raylab.errors import UserError, unknown
+from raylab.masking.policies.learned import LEARNERS, Learned
+from raylab.masking.policy import Policy
 from raylab.recipe import ModelSpec, Recipe, knobs
 from raylab.registry import load_file
 from raylab.search.shipped import shipped
@@ -131,8 +134,8 @@ class Replay(Chooser):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
     """What a study holds fixed for all of its recipes. budget_tokens: corpus tokens a recipe with the spans target
-    reads in pretraining. task_family: of raylab.data.families. `--set key=value` sets these fields, and fixes choices of the
-    space by their name."""
+    reads in pretraining. task_family: of raylab.data.families. learned: the products of learned policies, by their names
+    among `policies`. `--set key=value` sets these fields, and fixes choices of the space by their name."""
 
     task: str
     base: ModelSpec
@@ -142,6 +145,13 @@ class Setting:
     batch_size: int = 32
     fixed: Mapping[str, Any] = field(default_factory=dict)
     task_family: str = QUESTION_ANSWERING
+    learned: Mapping[str, str] = field(default_factory=dict)
+
+    def policy(self, name: str) -> tuple[type[Policy], dict[str, Any]]:
+        """The class of a policy by its name here, and what of it is not for a space to choose."""
+        if name in self.learned or name in LEARNERS:
+            return Learned, {"product": self.learned.get(name, ""), "learner": name}
+        return Policy.registry.get(name), {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +166,7 @@ class Space:
     baseline: Callable[[Recipe, Setting], Recipe]
     plain: Callable[[Recipe], Recipe]
     starts: Callable[[Setting], list[dict[str, Any]]]
+    learned: tuple[str, ...] = ()
 
     def decode(self, values: Mapping[str, Any], setting: Setting) -> tuple[Recipe, dict[str, Any], dict[str, Domain]]:
         """The recipe of stored values, those values completed by defaults, and the domains of what is searched."""
@@ -207,4 +218,4 @@ def load_space(name: str, file: Path | None = None) -> Space:
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}; a space defines {', '.join(wanted)} (see raylab/search/space.py).")
     functions = {w: getattr(module, w) for w in wanted[1:]}
-    return Space(name=path.stem, path=path, baseline_family=module.BASELINE, **functions)
+    return Space(name=path.stem, path=path, baseline_family=module.BASELINE, learned=getattr(module, "LEARNED", ()), **functions)

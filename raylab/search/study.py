@@ -31,6 +31,7 @@ from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.recipe import Recipe, decode, encode, run_key, stage_keys
 from raylab.search.caps import EXPLORATION, SELECTION, VERDICT, Unlimited
 from raylab.search.labels import label, without_stages
+from raylab.search.learning import Lesson
 from raylab.search.ledger import ENDED, Run, Study
 from raylab.search.lineage import verdict_seeds
 from raylab.search.space import Setting, Space
@@ -125,6 +126,7 @@ class Conduct:
     def __init__(self, settings: Settings, space: Space, data: Prepared, study: Study) -> None:
         self.settings, self.space, self.data, self.study = settings, space, data, study
         self.allowance: Unlimited = Unlimited()
+        self.lessons: tuple[Lesson, ...] = ()  # policies that are learned before the trials
 
     def starts(self) -> list[dict[str, Any]]:
         """What is tried before the sampler takes over, by its values: what earlier studies found best, then the space's own."""

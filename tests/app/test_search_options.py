@@ -50,7 +50,7 @@ def test_the_scheduler_that_was_asked_for_is_kept() -> None:
 
 def test_an_option_that_came_later_than_the_ledger_has_its_default() -> None:
     old = {name: value for name, value in _stored().items() if name != "sampler"}
-    assert stored(old) == {**_stored(), "sampler": "tpe"}, "the sampler of that time"
+    assert stored(old) == {**_stored(), "sampler": "tpe", "learned": {}}, "the sampler of that time"
     assert settings_of(stored(old), "atlas").sampler == "tpe"
     check_same(stored(old), {"sampler": "tpe"}, "study")
     with pytest.raises(UserError, match="sampler was 'tpe', now 'list'"):
@@ -153,3 +153,18 @@ def test_what_the_data_decide_follows_from_their_family() -> None:
 def test_what_does_not_fit_the_data_is_told(given: dict[str, Any], family: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         fitted(resolve(given, has_gpu=False), family)
+
+
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [("oracle", "a search never has it"), ("learned", "--policy PATH"), ("supervized", "Did you mean")],
+)
+def test_policies_that_a_search_does_not_have(policies: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        _stored(policies=policies)
+
+
+def test_learned_policies_are_named_by_how_they_are_learned() -> None:
+    assert _stored(policies="uniform,supervised,meta,random_spans")["policies"] == [
+        "uniform", "supervised", "meta", "random_spans",
+    ]  # fmt: skip
