@@ -195,7 +195,8 @@ class Allowance(Unlimited):
         return self.share.rounds * self._longest_s()
 
     def _longest_s(self) -> float:
-        took = [run.ended - run.started for run in self._own() if run.ended and run.started and run.state == "finished"]
+        ran = (run for run in self._own() if run.role != "learn" and run.state == "finished")
+        took = [run.ended - run.started for run in ran if run.ended and run.started]
         return max(took, default=self.run_s)
 
     def _own(self, *roles: str) -> list[Run]:

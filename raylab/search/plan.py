@@ -17,10 +17,11 @@ from typing import Any
 from raylab.errors import UserError
 from raylab.recipe import Recipe, decode, run_key
 from raylab.search.caps import SMALLEST, Share, Smallest
+from raylab.search.learning import before_learning
 from raylab.search.ledger import ENDED
 from raylab.search.listed import listed
 from raylab.search.reading import NOTHING, Bounds, Extremes, extremes, tokens, total
-from raylab.search.speed import NO_WORK, Speed, survey
+from raylab.search.speed import NO_WORK, Speed, Work, survey
 from raylab.search.study import RACE_FROM, Conduct, numbers_due
 from raylab.seeds import Seeds
 from raylab.trial import PROBE_QUESTIONS, PROBE_STEPS
@@ -29,6 +30,7 @@ from raylab.verdict import looks, selection
 START_S = 15.0  # lanes, measured on two cores
 COMPARED = 3  # arms that pretrain in the verdict, at most: winner, baseline, best baseline found
 WORKED = 48  # recipes at the ends of a space whose operations are counted
+LEARNING_TOKENS_S = (3_000, 200_000)  # of a policy on one thread: a busy machine, and an idle one
 SLACK = 1.3  # what a step takes longer, or shorter, than measured: neighbours share memory and cores
 
 
@@ -106,7 +108,10 @@ def plan(
     forecast.survey(gpus, plugins, speed)
     known = forecast.known
     return Plan(
-        parts={"exploration": forecast.exploration(), "selection": forecast.selection(), "verdict": forecast.verdict()},
+        parts={
+            **forecast.learning(), "exploration": forecast.exploration(), "selection": forecast.selection(),
+            "verdict": forecast.verdict(),
+        },
         known=(len(known), sum(tokens(recipe, forecast.seeds(0), conduct.data) for recipe in forecast.distinct(known))),
         lanes=lanes, devices=lanes * workers * (gpus or 1), disk_bytes=disk_needed(parameters, lanes), price=price,
         share=forecast.share(), cheapest_trial=round(forecast.trial(0).low), smallest=forecast.smallest(), run_s=forecast.run_s(),
@@ -126,9 +131,26 @@ class _Forecast:
     def survey(self, gpus: float, plugins: tuple[str, ...], speed: Speed | None) -> None:
         """Count the work of what is known, and measure how fast that is done here."""
         ends = [*self.space.recipes[:WORKED], *self.known]
-        due = dict.fromkeys([*ends, *map(self.conduct.space.plain, ends)])
+        due = dict.fromkeys(map(before_learning, [*ends, *map(self.conduct.space.plain, ends)]))
         self.counter, self.speed = survey(list(due), self.settings.setting.base, self.data, gpus, plugins, speed)
-        self.ends = [recipe for recipe in ends if self.counter.work(recipe) != NO_WORK] or ends
+        self.ends = [recipe for recipe in ends if self.counted(recipe) != NO_WORK] or ends
+
+    def counted(self, recipe: Recipe) -> Work:
+        """What a run of the recipe does."""
+        return self.counter.work(before_learning(recipe))
+
+    def learning(self) -> dict[str, Part]:
+        """The policies that are learned before the trials; nothing where there are none. How fast that goes is not measured."""
+        due = [lesson for lesson in self.conduct.lessons if lesson.due(self.conduct.study)]
+        if not self.conduct.lessons:
+            return {}
+        read, flops = sum(lesson.tokens for lesson in due), sum(lesson.flops for lesson in due)
+        seconds = Bounds(low=read / LEARNING_TOKENS_S[1], high=read / LEARNING_TOKENS_S[0])
+        part = Part(
+            runs=Bounds.exactly(len(due)), tokens=Bounds.exactly(read), flops=Bounds.exactly(flops), seconds=seconds,
+            wall_s=seconds,
+        )  # fmt: skip
+        return {"learning": part}
 
     def seeds(self, replicate: int) -> Seeds:
         return Seeds.of(self.settings.seed, replicate)
@@ -154,7 +176,7 @@ class _Forecast:
         share = 1.0 if rung is None else rung
         splits = len(self.data.splits["dev"])
         flops, seconds = self._work(splits, share)
-        known_flops = total(Bounds(low=share * w.flops, high=w.flops) for w in map(self.counter.work, ran))
+        known_flops = total(Bounds(low=share * w.flops, high=w.flops) for w in map(self.counted, ran))
         known_s = total(self._taken(recipe, splits, share) for recipe in ran)
         part = Part(
             runs=Bounds(low=len(ran) + fewest, high=len(ran) + others), tokens=read + unknown.times(fewest, others),
@@ -186,7 +208,7 @@ class _Forecast:
         pretraining = Bounds(low=least * first, high=COMPARED * first + 2 * (most - first))
         questions = len(self.data.splits["dev"]) + len(self.data.splits["test"])
         flops, seconds = self._work(questions)
-        plain = self.counter.work(self.conduct.space.plain(self.ends[0]))
+        plain = self.counted(self.conduct.space.plain(self.ends[0]))
         plain_s = plain.seconds(self.speed, questions)
         part = Part(
             runs=Bounds(low=2 * pretraining.low, high=pretraining.high + first), tokens=tokens_read,
@@ -210,8 +232,10 @@ class _Forecast:
     def smallest(self) -> Smallest:
         """The smallest useful search."""
         share = self.share()
-        read = round(total(map(self.trial, range(min(SMALLEST, self.conduct.still_due())))).high) + share.tokens
-        seconds = START_S + (-(-SMALLEST // self.lanes) + share.rounds) * self.run_s()
+        learning = self.learning().get("learning", Part())
+        trials = total(map(self.trial, range(min(SMALLEST, self.conduct.still_due()))))
+        read = round(learning.tokens.high + trials.high) + share.tokens
+        seconds = START_S + learning.wall_s.low + (-(-SMALLEST // self.lanes) + share.rounds) * self.run_s()
         return Smallest(tokens=read, seconds=seconds, seeds=looks.planned(self.settings.seeds)[0])
 
     def run_s(self) -> float:
@@ -220,7 +244,7 @@ class _Forecast:
 
     def _work(self, questions: int, share: float = 1.0) -> tuple[Bounds, Bounds]:
         """Operations and seconds of a run of a recipe that is not known."""
-        work = [self.counter.work(recipe) for recipe in self.ends]
+        work = [self.counted(recipe) for recipe in self.ends]
         flops = Bounds.of(w.flops for w in work)
         taken = [self._taken(recipe, questions, share) for recipe in self.ends]
         seconds = Bounds(low=min(t.low for t in taken), high=max(t.high for t in taken))
@@ -228,7 +252,7 @@ class _Forecast:
 
     def _taken(self, recipe: Recipe, questions: int, share: float = 1.0) -> Bounds:
         """Seconds of a run, to the rung at least where it may be stopped there."""
-        work = self.counter.work(recipe)
+        work = self.counted(recipe)
         whole = work.seconds(self.speed, questions)
         if share == 1.0:
             return self._slack(whole)

@@ -6,7 +6,7 @@ from typing import Any
 
 from raylab.search.ledger import Run, Study
 
-ROLES = {"exploration": ("explore",), "selection": ("race",), "verdict": ("confirm", "baseline")}
+ROLES = {"learning": ("learn",), "exploration": ("explore",), "selection": ("race",), "verdict": ("confirm", "baseline")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,9 @@ from raylab.verdict.selection import Standing
 def policy_of(run: Run) -> str:
     """What a run's trials are coloured by: the masking policy of its first stage that has one, else its first stage."""
     stages = [stage for stage in run.recipe.get("stages", ()) if isinstance(stage, Mapping)]
-    policies = [stage["policy"]["name"] for stage in stages if isinstance(stage.get("policy"), Mapping)]
+    policies = [
+        stage["policy"].get("learner") or stage["policy"]["name"] for stage in stages if isinstance(stage.get("policy"), Mapping)
+    ]
     return str(next(iter([*policies, *(stage.get("name", "?") for stage in stages)]), "none"))
 
 
