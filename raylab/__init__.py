@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raylab.app.notebook import Cost, Result, Study, load
     from raylab.errors import UserError
+    from raylab.loaded import load_model
     from raylab.masking.learned.loaded import load_policy
 
 __version__ = "0.1.0"
-__all__ = ["Cost", "Result", "Study", "UserError", "load", "load_policy"]
+__all__ = ["Cost", "Result", "Study", "UserError", "load", "load_model", "load_policy"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from raylab.errors import UserError
 
         return UserError
+    if name == "load_model":
+        from raylab.loaded import load_model
+
+        return load_model
     if name == "load_policy":
         from raylab.masking.learned.loaded import load_policy
 

@@ -14,6 +14,7 @@ from raylab.search.ledger import Run, Study
 from raylab.search.studies import find
 from raylab.search.upkeep import WHOLE, WINNER
 
+HEADS = "heads.safetensors"  # raylab.models.headed's, which takes torch to import; a test holds them equal
 HELP = "write a study's winner as a Hugging Face model folder"
 
 
@@ -63,7 +64,7 @@ def _write_beside(target: Path, study: Study, best: Run) -> None:
     _write_json(target / "recipe.json", best.recipe)
     _write_json(target / "data.json", study.data)
     _write_json(target / "scores.json", scores(study))
-    (target / "README.md").write_text(model_card(study, best), encoding="utf-8")
+    (target / "README.md").write_text(model_card(study, best, (target / HEADS).is_file()), encoding="utf-8")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from raylab.app.opening import Opened
 from raylab.redaction import without_secrets
 from raylab.search.ledger import Study
 from raylab.search.measure import Measure
-from raylab.search.predicted import capped, in_words, predicted
+from raylab.search.predicted import capped, in_words, predicted, saved
 from raylab.search.studies import DEFAULT_STORAGE
 from raylab.search.upkeep import WINNER
 from raylab.storage import Storage
@@ -38,9 +38,10 @@ def show_cost(study: Study, out: Console) -> None:
     """What caps ended early, and what it was predicted to cost beside what it did."""
     whole = [in_words(row) for row in predicted(study) if ", " not in row.name]  # its parts stand in the report
     cost = [f"{name}: {actual}, predicted {before}" for name, before, actual in whole]
+    reused = [text] if (text := saved(study)) else []
     told = [
         (title if not n else "", line)
-        for title, lines in (("Capped", capped(study)), ("Cost", cost))
+        for title, lines in (("Capped", capped(study)), ("Cost", cost), ("Reused", reused))
         for n, line in enumerate(lines)
     ]
     if told:

@@ -12,11 +12,14 @@ from rich.text import Text
 from raylab.app.console import console, duration, facts, print_json
 from raylab.app.introduction import introduce
 from raylab.app.opening import Opened
-from raylab.search.caps import Allowance, Caps, check_smallest
+from raylab.cluster.runner import Placement
+from raylab.search.caps import Allowance, Caps, Shared, check_smallest
 from raylab.search.plan import Plan, plan
 from raylab.search.predicted import between, tokens_in_words
 from raylab.search.speed import UNKNOWN, Speed
 from raylab.search.study import Conduct
+from raylab.training.stage_cache import FOLDER as STAGES
+from raylab.training.stage_cache import entries
 
 
 def caps_of(args: argparse.Namespace) -> Caps:
@@ -43,11 +46,21 @@ def checked_plan(opened: Opened, given: Caps, speed: Speed | None = None) -> Pla
     place, caps = opened.placement, _together(opened, given)
     cost = plan(
         opened.conduct, place.lanes, opened.parameters, workers=place.most_workers, gpus=place.gpus_per_worker,
-        price=caps.price, plugins=place.plugins, speed=speed,
+        price=caps.price, plugins=place.plugins, speed=speed, cache=shared(place),
     )  # fmt: skip
     if not opened.resumed:
         check_smallest(caps, cost.smallest, cost.devices)
     return cost
+
+
+def shared(place: Placement) -> Shared | None:
+    """What the cache of stages holds that the study's runs will share; None if there is to be none."""
+    if not place.cache_bytes:
+        return None
+    found = entries(place.place_of(place.folder.parent / STAGES))
+    return Shared(
+        held=frozenset(entry.key for entry in found), room_bytes=max(0, place.cache_bytes - sum(entry.size for entry in found))
+    )
 
 
 def tell_plan(cost: Plan, opened: Opened, out: Console) -> None:
@@ -87,7 +100,7 @@ def budget(opened: Opened, given: Caps, begun: float) -> Budget:
         left_s = caps.seconds_left(study, cost.devices) - (time.monotonic() - begun)
         conduct.allowance = Allowance(
             caps, study, conduct.data, seed=conduct.settings.seed, share=cost.share, lanes=cost.lanes, seconds_left=left_s,
-            run_s=cost.run_s,
+            run_s=cost.run_s, cache=shared(opened.placement),
         )  # fmt: skip
     return Budget(plan=cost, new=not opened.resumed, caps=caps)
 

@@ -52,11 +52,13 @@ def described(data: TaskData, prepared: Prepared) -> dict[str, object]:
         "fingerprint": prepared.fingerprint,
         "family": data.family,
         f"{family_of(data.family).noun}s": {split: len(data.splits[split]) for split in SPLITS},
+        **({"labels": list(data.labels)} if data.labels else {}),
         "passages": len(data.corpus),
         "rendered_passages": sum(p.rendered for p in data.corpus),
         "windows": len(prepared.corpus),
         "tokens": len(prepared.corpus.tokens_N),
         "vocabulary": len(prepared.tokenizer),
+        "max_tokens": prepared.max_tokens,
         "notes": list(data.notes),
         "warnings": list(data.warnings),
     }

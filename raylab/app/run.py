@@ -110,9 +110,8 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _tell(result: Any, identity: dict[str, Any]) -> dict[str, Any]:
     from raylab.data.scoring import HIGHER_IS_BETTER
 
-    rows = [
-        [m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in HIGHER_IS_BETTER
-    ]
+    there = [m for m in HIGHER_IS_BETTER if f"test_{m}" in result.metrics]
+    rows = [[m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in there]
     console().print(table("measure", ">dev", ">test", rows=rows))
     console().print(f"run {identity['key']}: {result.seconds['total']:.0f} s, {result.metrics['tokens']:,} corpus tokens")
     return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds)}

@@ -14,7 +14,8 @@ from raylab.search.labels import run_label
 from raylab.search.ledger import Run, Study
 from raylab.search.lineage import lineage
 from raylab.search.measure import Measure, figures
-from raylab.search.predicted import capped, in_words, predicted
+from raylab.search.predicted import capped, in_words, own_total, predicted, saved
+from raylab.search.report.table import measures_beside
 from raylab.search.studies import find, find_run
 from raylab.storage import Storage
 
@@ -76,6 +77,7 @@ def _details(item: Study | Run) -> dict[str, Any]:
         "verdict": item.verdict,
         "capped": item.capped,
         "predicted": [dataclasses.asdict(row) for row in predicted(item)],
+        "reused": {name: own_total(item, f"reused_{name}") for name in ("tokens", "flops", "seconds")},
         "top": [_details(run) for run in _top(item)],
         "failures": [
             {"key": run.key, "label": run_label(run), "state": run.state, "reason": _reason(run)} for run in _failures(item)
@@ -115,6 +117,8 @@ def _print_study(study: Study) -> None:
         out.print(line, markup=False)
     if costs := predicted(study):
         out.print(table("cost", ">predicted", ">actual", title="\npredicted and actual", rows=[list(in_words(r)) for r in costs]))
+    if text := saved(study):
+        out.print(f"reused of other runs: {text}", markup=False)
     for line in lineage(study):
         out.print(line, markup=False)
     _print_fields({"settings": study.settings, "data": study.data})
@@ -124,8 +128,9 @@ def _print_study(study: Study) -> None:
             "recipe",
             ">dev, one seed",
             ">its recipe",
-            ">exact match",
+            *(f">{name.replace('_', ' ')}" for name in measures_beside(study)),
             ">tokens",
+            ">reused",
             title="\nbest trials",
             rows=_top_cells(study),
         )
@@ -144,13 +149,10 @@ def _print_study(study: Study) -> None:
 def _top_cells(study: Study) -> list[list[str]]:
     measure = Measure.of(study)
     estimates = measure.estimates(list(study.runs.values()))
-    return [_run_cells(run, figure(measure.score(run)), told(figures(estimates.get(run.key)))) for run in _top(study)]
-
-
-def _run_cells(run: Run, score: str, estimate: str) -> list[str]:
-    metrics = run.metrics
-    exact = figure(metrics.get("dev_exact_match"), 3)
-    return [run.key, run_label(run), score, estimate, exact, f"{metrics.get('tokens', 0):,.0f}"]
+    beside = measures_beside(study)
+    return [[run.key, run_label(run), figure(measure.score(run)), told(figures(estimates.get(run.key))),
+             *(figure(run.metrics.get(f"dev_{name}"), 3) for name in beside),
+             *(f"{run.metrics.get(name, 0):,.0f}" for name in ("tokens", "reused_tokens"))] for run in _top(study)]  # fmt: skip
 
 
 def _print_fields(value: dict[str, Any]) -> None:

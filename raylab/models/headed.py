@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -90,8 +90,21 @@ class Headed(nn.Module):
         self.body.save_pretrained(folder)
         own = {name: weights for name, weights in self.state_dict().items() if not name.startswith("body.")}
         save_file({name: weights.detach().cpu().contiguous() for name, weights in own.items()}, Path(folder) / HEADS)
-        told = {name: repr(head) for name, head in self.heads.items()}
+        told = {
+            name: {"kind": type(head).__name__, "outputs": head.out.out_features, "frozen": name in self.mixes}
+            for name, head in self.heads.items()
+        }
         (Path(folder) / "heads.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, body: PreTrainedModel) -> "Headed":
+        """The body with the heads that `save_pretrained` left in the folder."""
+        headed: Headed = cls(body)
+        for name, told in json.loads((Path(folder) / "heads.json").read_text(encoding="utf-8")).items():
+            kind = {kind.__name__: kind for kind in (Classifier, Pointwise)}[told["kind"]]
+            headed = with_head(headed, name, told["outputs"], "frozen" if told["frozen"] else "full", 0, kind)
+        headed.load_state_dict({**headed.state_dict(), **load_file(Path(folder) / HEADS)})
+        return headed
 
 
 def body_of(model: nn.Module) -> PreTrainedModel:

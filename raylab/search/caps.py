@@ -2,8 +2,10 @@
 
 A run begins only if the corpus tokens that it will read, which are known before (raylab.search.reading), fit into what is
 left; a trial, or a round of selection, only if after it the verdict's first look still fits, with whatever recipe may win.
-So `--max-tokens` is never overshot. Hours and money are the time for which devices are held: a run begins only if one as
-long as the longest so far fits, and lanes stop it at the step at which its time is over, in the state `stopped`.
+So `--max-tokens` is never overshot. What runs that begin alike share counts once, from the run on that trains it; should the
+cache of stages not keep it, as a disk is full, runs count in full from then on. Hours and money are the time for which
+devices are held: a run begins only if one as long as the longest so far fits, and lanes stop it at the step at which its
+time is over, in the state `stopped`.
 
 What a study used before it was resumed counts. A cap ends a phase early; which ones, and why, is in `closed`.
 """
@@ -19,7 +21,7 @@ from raylab.data.prepared import Prepared
 from raylab.errors import UserError
 from raylab.recipe import Recipe, decode
 from raylab.search.ledger import ENDED, Run, Study
-from raylab.search.reading import tokens
+from raylab.search.reading import by_prefix, tokens
 from raylab.seeds import Seeds
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Caps:
         return {"max_tokens": self.max_tokens, "max_hours": self.max_hours, "max_cost": self.max_cost}
 
 
+_AT_WORK = ("waiting", "running")
 _UNITS = {"max_tokens": " of corpus tokens", "max_hours": " of hours", "max_cost": " of USD", "price": " of USD, e.g. 2.5"}
 
 
@@ -89,6 +92,14 @@ class Unlimited:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """The cache of stages as a study finds it. held: stage keys of the models that stand there. room_bytes: for more of them."""
+
+    held: frozenset[str] = frozenset()
+    room_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
     """What the verdict's first look takes at most: corpus tokens; and its rounds of runs, as many at a time as there are
     lanes."""
@@ -99,17 +110,19 @@ class Share:
 
 class Allowance(Unlimited):
     """What may still run of a study under its caps. seconds_left: of its time, from now on. run_s: of a run, as it was
-    planned, until one has ended."""
+    planned, until one has ended. cache: of stages, if runs share one."""
 
     def __init__(
         self, caps: Caps, study: Study, data: Prepared, *, seed: int, share: Share, lanes: int, seconds_left: float,
-        run_s: float, clock: Callable[[], float] = time.time,
+        run_s: float, cache: Shared | None = None, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.caps, self.study, self.data, self.seed = caps, study, data, seed
         self.share, self.lanes, self.run_s, self._clock = share, lanes, run_s, clock
         self.end = clock() + seconds_left
         self.closed: dict[str, str] = {}
+        self._cache = cache
         self._admitted: dict[str, int] = {}  # tokens by run key; the ledger hears of a run a little later
+        self._trained: dict[str, frozenset[str]] = {}  # by run key: the stages after which it leaves its model
 
     def admits(self, request: "Request") -> bool:
         if EXPLORATION in self.closed:
@@ -131,7 +144,10 @@ class Allowance(Unlimited):
         return self._too_late(requests, phase)
 
     def begin(self, requests: Sequence["Request"]) -> None:
-        self._admitted |= {r.key: tokens(r.recipe, r.seeds, self.data) for r in requests}
+        for request in requests:
+            if request.key not in self._admitted:
+                self._admitted[request.key] = self._wanted([request])
+                self._trained[request.key] = frozenset() if request.rungs else frozenset(request.stages)
 
     def until(self, role: str) -> float | None:
         if not math.isfinite(self.end):
@@ -153,11 +169,31 @@ class Allowance(Unlimited):
         if cap is None:
             return ""
         committed = self._committed()
-        wanted = sum(tokens(r.recipe, r.seeds, self.data) for r in requests if r.key not in committed)
+        wanted = self._wanted([request for request in requests if request.key not in committed])
         kept = 0 if phase == VERDICT else max(0, self.share.tokens - self._verdict_tokens())
         if sum(committed.values()) + wanted + kept <= cap:
             return ""
         return self._no_room(wanted, sum(committed.values()), kept)
+
+    def _wanted(self, requests: Sequence["Request"]) -> int:
+        """Corpus tokens that these will read beside what others train."""
+        held = self._held()
+        read = {key: n for r in requests for key, n in by_prefix(r.recipe, r.seeds, self.data, held or ())}
+        return sum(read.values()) if held is not None else sum(tokens(r.recipe, r.seeds, self.data) for r in requests)
+
+    def _held(self) -> frozenset[str] | None:
+        """The stages that no run need train any more: those in the cache, and those that runs train which were admitted. None if
+        runs share nothing."""
+        if self._cache is None or self._lost():
+            return None
+        runs = self.study.runs
+        whole = (key for key in self._trained if key not in runs or runs[key].state in ("finished", *_AT_WORK))
+        return self._cache.held.union(*(self._trained[key] for key in whole))
+
+    def _lost(self) -> bool:
+        """Whether runs that have ended read more than they were admitted for: the cache did not keep what it was to."""
+        ended = [run for run in list(self.study.runs.values()) if run.key in self._admitted and run.state in ENDED]
+        return sum(int(run.metrics.get("tokens", 0)) for run in ended) > sum(self._admitted.values())
 
     def _no_room(self, wanted: int, committed: int, kept: int) -> str:
         beside = f"the {committed:,} read so far{f' and the {kept:,} kept for the verdict' if kept else ''}"
@@ -185,8 +221,11 @@ class Allowance(Unlimited):
         """Those that it read, or, if it still runs, will have read."""
         if run.state in ENDED:
             return int(run.metrics.get("tokens", 0))
-        seeds = Seeds.of(self.seed, run.replicate)
-        return self._admitted.get(run.key) or tokens(decode(Recipe, run.recipe), seeds, self.data)
+        if run.key in self._admitted:
+            return self._admitted[run.key]
+        held = self._cache.held if self._cache else ()
+        read = by_prefix(decode(Recipe, run.recipe), Seeds.of(self.seed, run.replicate), self.data, held)
+        return sum(n for _, n in read)
 
     def _verdict_tokens(self) -> int:
         return sum(int(run.metrics.get("tokens", 0)) for run in self._own("confirm", "baseline"))
@@ -195,8 +234,11 @@ class Allowance(Unlimited):
         return self.share.rounds * self._longest_s()
 
     def _longest_s(self) -> float:
-        ran = (run for run in self._own() if run.role != "learn" and run.state == "finished")
-        took = [run.ended - run.started for run in ran if run.ended and run.started]
+        took = [
+            run.ended - run.started
+            for run in self._own()
+            if run.role != "learn" and run.ended and run.started and run.state == "finished"
+        ]
         return max(took, default=self.run_s)
 
     def _own(self, *roles: str) -> list[Run]:

@@ -9,7 +9,10 @@ from raylab.search.ledger import Run, Study
 from raylab.verdict.paired import estimate
 
 DATA_OPTIONS = ("dataset", "source", "data_dir", "corpus", "splits", "answerable_only", "max_examples", "max_passages")
-MEASURES = {"bits_per_answer": "bits per answer (lower is better)", "exact_match": "exact match", "f1": "F1"}
+MEASURES = {
+    "bits_per_answer": "bits per answer (lower is better)", "bits_per_label": "bits per label (lower is better)", "f1": "F1",
+    "macro_f1": "macro F1", "matthews_correlation": "Matthews' correlation",
+}  # fmt: skip
 
 
 def winner_runs(study: Study) -> list[Run]:
@@ -50,8 +53,19 @@ def _data_options(study: Study) -> Iterator[str]:
             yield from (option, str(value))
 
 
-def model_card(study: Study, run: Run) -> str:
-    """README.md of an exported model, in the Hugging Face form."""
+_WRITES = """from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+model = AutoModelForSeq2SeqLM.from_pretrained("PATH/TO/THIS/FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("PATH/TO/THIS/FOLDER")"""
+_WITH_HEADS = """import raylab  # the body is an ordinary model of transformers; its heads stand in heads.safetensors
+
+model = raylab.load_model("PATH/TO/THIS/FOLDER")
+model.logits(["some text"])  # a row a text; of pairs: model.logits(texts, others)
+model.labels  # what the columns stand for"""
+
+
+def model_card(study: Study, run: Run, with_heads: bool = False) -> str:
+    """README.md of an exported model, in the Hugging Face form. with_heads: it has heads of raylab's beside its body."""
     verdict = (study.verdict or {}).get("sentence", "No verdict was run.")
     warnings = "".join(f"> **{warning}**\n\n" for warning in study.data.get("warnings", []))
     return f"""---
@@ -62,21 +76,17 @@ tags: [raylab]
 
 The winner of the raylab study `{study.name}`: {verdict}
 
-{warnings}The model was finetuned to answer the questions of `{study.data.get("name")}` ({study.data.get("source")}, fingerprint
-`{study.data.get("fingerprint")}`) from its weights alone. Recipe: `recipe.json`; data: `data.json`; all figures: `scores.json`.
+{warnings}{_task(study)} Recipe: `recipe.json`; data: `data.json`; all figures: `scores.json`.
 
 ```python
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-model = AutoModelForSeq2SeqLM.from_pretrained("PATH/TO/THIS/FOLDER")
-tokenizer = AutoTokenizer.from_pretrained("PATH/TO/THIS/FOLDER")
+{_WITH_HEADS if with_heads else _WRITES}
 ```
 
 ## Scores on the test split
 
-{_score_table(scores(study)["test"])}
+{_score_table(scores(study)["test"], _noun(study))}
 
-Intervals are for other seeds and other questions, 95 %.
+Intervals are for other seeds and other {_noun(study)}, 95 %.
 
 ## To make it again
 
@@ -86,12 +96,25 @@ Intervals are for other seeds and other questions, 95 %.
 """
 
 
-def _score_table(test: dict[str, dict[str, Any]]) -> str:
+def _noun(study: Study) -> str:
+    return "examples" if "examples" in study.data else "questions"
+
+
+def _task(study: Study) -> str:
+    data = study.data
+    named = f"`{data.get('name')}` ({data.get('source')}, fingerprint\n`{data.get('fingerprint')}`)"
+    if _noun(study) == "questions":
+        return f"The model was finetuned to answer the questions of {named} from its weights alone."
+    return f"The model was finetuned for {data['family'].replace('_', ' ')} on {named}."
+
+
+def _score_table(test: dict[str, dict[str, Any]], noun: str) -> str:
     rows = "\n".join(_score_row(name, figures) for name, figures in test.items())
-    return f"| measure | mean | 95 % interval | seeds | questions |\n|---|---|---|---|---|\n{rows}"
+    return f"| measure | mean | 95 % interval | seeds | {noun} |\n|---|---|---|---|---|\n{rows}"
 
 
 def _score_row(name: str, figures: dict[str, Any]) -> str:
     low, high = figures["low"], figures["high"]
     interval = "-" if low is None else f"{low:.3f} to {high:.3f}"
-    return f"| {MEASURES.get(name, name)} | {figures['mean']:.3f} | {interval} | {figures['seeds']} | {figures['questions']} |"
+    told = MEASURES.get(name, name.replace("_", " "))
+    return f"| {told} | {figures['mean']:.3f} | {interval} | {figures['seeds']} | {figures['questions']} |"

@@ -9,18 +9,18 @@ are measured here (raylab.search.speed). What fails, or is lost with its machine
 
 import itertools
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raylab.errors import UserError
 from raylab.recipe import Recipe, decode, run_key
-from raylab.search.caps import SMALLEST, Share, Smallest
+from raylab.search.caps import SMALLEST, Share, Shared, Smallest
 from raylab.search.learning import before_learning
 from raylab.search.ledger import ENDED
 from raylab.search.listed import listed
-from raylab.search.reading import NOTHING, Bounds, Extremes, extremes, tokens, total
+from raylab.search.reading import NOTHING, Bounds, Extremes, extremes, tokens, tokens_apart, total
 from raylab.search.speed import NO_WORK, Speed, Work, survey
 from raylab.search.study import RACE_FROM, Conduct, numbers_due
 from raylab.seeds import Seeds
@@ -101,10 +101,11 @@ class Plan:
 
 def plan(
     conduct: Conduct, lanes: int, parameters: int, *, workers: int = 1, gpus: float = 0.0, price: float | None = None,
-    speed: Speed | None = None, plugins: tuple[str, ...] = (),
+    speed: Speed | None = None, plugins: tuple[str, ...] = (), cache: Shared | None = None,
 ) -> Plan:  # fmt: skip
-    """Add up what is due of a study. Spends seconds on measuring, unless the speed is given; trains nothing that is kept."""
-    forecast = _Forecast(conduct, lanes, workers)
+    """Add up what is due of a study. cache: of stages, by which runs that begin alike read that once; None without one. Spends
+    seconds on measuring, unless the speed is given; trains nothing that is kept."""
+    forecast = _Forecast(conduct, lanes, workers, cache)
     forecast.survey(gpus, plugins, speed)
     known = forecast.known
     return Plan(
@@ -112,9 +113,10 @@ def plan(
             **forecast.learning(), "exploration": forecast.exploration(), "selection": forecast.selection(),
             "verdict": forecast.verdict(),
         },
-        known=(len(known), sum(tokens(recipe, forecast.seeds(0), conduct.data) for recipe in forecast.distinct(known))),
-        lanes=lanes, devices=lanes * workers * (gpus or 1), disk_bytes=disk_needed(parameters, lanes), price=price,
-        share=forecast.share(), cheapest_trial=round(forecast.trial(0).low), smallest=forecast.smallest(), run_s=forecast.run_s(),
+        known=(len(known), round(forecast.read(forecast.distinct(known), forecast.seeds(0)).high)),
+        lanes=lanes, devices=lanes * workers * (gpus or 1), price=price,
+        disk_bytes=disk_needed(parameters, lanes) + forecast.cached_bytes(parameters),
+        share=forecast.share(), cheapest_trial=forecast.cheapest_trial(), smallest=forecast.smallest(), run_s=forecast.run_s(),
         trouble=forecast.speed.trouble,
     )  # fmt: skip
 
@@ -122,8 +124,8 @@ def plan(
 class _Forecast:
     """What is known of the runs that are due. Run counts are by numbers of seeds, as raylab.search.study asks for them."""
 
-    def __init__(self, conduct: Conduct, lanes: int, workers: int) -> None:
-        self.conduct, self.lanes, self.workers = conduct, lanes, workers
+    def __init__(self, conduct: Conduct, lanes: int, workers: int, cache: Shared | None) -> None:
+        self.conduct, self.lanes, self.workers, self.cache = conduct, lanes, workers, cache
         self.settings, self.data = conduct.settings, conduct.data
         self.space: Extremes = extremes(conduct.space, self.settings.setting)
         self.known = list(itertools.islice(_known(conduct), conduct.still_due()))
@@ -131,8 +133,8 @@ class _Forecast:
     def survey(self, gpus: float, plugins: tuple[str, ...], speed: Speed | None) -> None:
         """Count the work of what is known, and measure how fast that is done here."""
         ends = [*self.space.recipes[:WORKED], *self.known]
-        due = dict.fromkeys(map(before_learning, [*ends, *map(self.conduct.space.plain, ends)]))
-        self.counter, self.speed = survey(list(due), self.settings.setting.base, self.data, gpus, plugins, speed)
+        due = dict.fromkeys(map(before_learning, [*ends, *self.space.beginnings, *map(self.conduct.space.plain, ends)]))
+        self.counter, self.speed = survey(list(due), self.data, gpus, plugins, speed)
         self.ends = [recipe for recipe in ends if self.counted(recipe) != NO_WORK] or ends
 
     def counted(self, recipe: Recipe) -> Work:
@@ -164,37 +166,67 @@ class _Forecast:
         by_key = {run_key(recipe, seeds, self.data.fingerprint): recipe for recipe in recipes}
         return [recipe for key, recipe in by_key.items() if not study.has_ended(key)]
 
+    def read(self, recipes: Sequence[Recipe], seeds: Seeds, rung: float | None = None) -> Bounds:
+        """Corpus tokens of runs of these recipes; at least, if all of them stop at the rung."""
+        alone = sum(tokens(recipe, seeds, self.data) for recipe in recipes)
+        if self.cache is None:
+            least = alone if rung is None else sum(tokens(recipe, seeds, self.data, rung) for recipe in recipes)
+            return Bounds(low=least, high=alone)
+        if rung is None:
+            return Bounds.exactly(tokens_apart(recipes, seeds, self.data, self.cache.held))
+        first = {(recipe.base, recipe.stages[:1]): tokens(recipe, seeds, self.data, rung) for recipe in recipes}
+        return Bounds(low=0 if self.cache.held else sum(first.values()), high=alone)  # what stops at a rung is not kept
+
+    def unknown(self, fewest: int, most: int, seeds: Seeds, rung: float | None = None) -> Bounds:
+        """Corpus tokens of so many runs, on the same seeds, of recipes that are not known."""
+        alone = Bounds(low=self.space.tokens(seeds, self.data, rung).low, high=self.space.tokens(seeds, self.data).high)
+        bounds = alone.times(fewest, most)
+        if self.cache is None:
+            return bounds
+        least = 0 if self.cache.held or self.space.repeats else bounds.low
+        if self.space.beginnings and rung is None:
+            together = tokens_apart(self.space.beginnings, seeds, self.data, self.cache.held)
+            return Bounds(low=least, high=min(bounds.high, together))
+        return Bounds(low=least, high=bounds.high)
+
     def exploration(self) -> Part:
         """The trials that are due: those whose recipe is known, and those that a sampler has yet to propose."""
-        due, rung, seeds = self.conduct.still_due(), next(iter(self.settings.rungs), None), self.seeds(0)
+        due, rung = self.conduct.still_due(), next(iter(self.settings.rungs), None)
         ran = self.distinct(self.known)
         others = due - len(self.known)
         fewest = others if self.space.endless else 0  # without a number to draw, a proposal may have run already
-        exact = [(tokens(r, seeds, self.data, rung), tokens(r, seeds, self.data)) for r in ran]
-        read = total(Bounds(low=low, high=high) for low, high in exact)
-        unknown = Bounds(low=self.space.tokens(seeds, self.data, rung).low, high=self.space.tokens(seeds, self.data).high)
         share = 1.0 if rung is None else rung
         splits = len(self.data.splits["dev"])
-        flops, seconds = self._work(splits, share)
-        known_flops = total(Bounds(low=share * w.flops, high=w.flops) for w in map(self.counted, ran))
-        known_s = total(self._taken(recipe, splits, share) for recipe in ran)
+        flops, seconds = self._work(fewest, others, splits, share)
+        known_flops, known_s = self._known_work(ran, splits, share)
         part = Part(
-            runs=Bounds(low=len(ran) + fewest, high=len(ran) + others), tokens=read + unknown.times(fewest, others),
-            flops=known_flops + flops.times(fewest, others), seconds=known_s + seconds.times(fewest, others),
+            runs=Bounds(low=len(ran) + fewest, high=len(ran) + others), tokens=self._explored(ran, fewest, others, rung),
+            flops=known_flops + flops, seconds=known_s + seconds,
         )  # fmt: skip
-        return self._on_lanes(part, phases=1 if due else 0, longest=max(seconds.high, known_s.high / max(1, len(ran))))
+        longest = max((self._taken(recipe, splits, share).high for recipe in (*self.ends, *ran)), default=0.0)
+        return self._on_lanes(part, phases=1 if due else 0, longest=longest)
+
+    def _explored(self, known: Sequence[Recipe], fewest: int, most: int, rung: float | None) -> Bounds:
+        """Corpus tokens of exploration; where all ways to begin are known, each of them is read once at most."""
+        seeds = self.seeds(0)
+        read = self.read(known, seeds, rung) + self.unknown(fewest, most, seeds, rung)
+        if self.cache is None or rung is not None or not self.space.beginnings:
+            return read
+        together = tokens_apart([*known, *self.space.beginnings], seeds, self.data, self.cache.held)
+        return replace(read, high=min(read.high, together))
 
     def selection(self) -> Part:
         """The race's runs: none where the leader is far ahead."""
         due = min(self.settings.trials, max(selection.CAPS)) > 1
         caps = [min(cap, self.settings.trials) for cap in selection.CAPS] if due else []
-        read = [self.space.tokens(self.seeds(RACE_FROM + number), self.data) for number in range(1, len(caps) + 1)]
-        most = total(bounds.times(0, cap) for bounds, cap in zip(read, caps, strict=True))
-        flops, seconds = self._work(len(self.data.splits["dev"]))
+        splits = len(self.data.splits["dev"])
+        work = [self._work(0, cap, splits) for cap in caps]
         part = Part(
-            runs=Bounds(high=sum(caps)), tokens=most, flops=flops.times(0, sum(caps)), seconds=seconds.times(0, sum(caps))
-        )
-        return self._on_lanes(part, phases=len(caps), longest=seconds.high, idle=True)
+            runs=Bounds(high=sum(caps)),
+            tokens=total(self.unknown(0, cap, self.seeds(RACE_FROM + number)) for number, cap in enumerate(caps, start=1)),
+            flops=total(flops for flops, _ in work), seconds=total(seconds for _, seconds in work),
+        )  # fmt: skip
+        return self._on_lanes(part, phases=len(caps), longest=self._longest_s(splits), idle=True)
 
     def verdict(self) -> Part:
         """From a winner that is the baseline itself, at the first look, to all seeds there may be. A study that has run some
@@ -202,64 +234,113 @@ class _Forecast:
         planned = looks.planned(self.settings.seeds)
         first, most = planned[0], planned[-1]
         least = 0 if self.conduct.study.of_role("confirm", "baseline") else 1
-        read = [self.space.tokens(self.verdict_seeds(seed), self.data) for seed in range(1, most + 1)]
-        tokens_read = total(bounds.times(least, COMPARED) for bounds in read[:first])
-        tokens_read += total(bounds.times(0, 2) for bounds in read[first:])
+        arms = [(least, COMPARED)] * first + [(0, 2)] * (most - first)  # that pretrain, seed by seed
+        examples = len(self.data.splits["dev"]) + len(self.data.splits["test"])
+        work = [self._work(*arm, examples) for arm in arms]
         pretraining = Bounds(low=least * first, high=COMPARED * first + 2 * (most - first))
-        questions = len(self.data.splits["dev"]) + len(self.data.splits["test"])
-        flops, seconds = self._work(questions)
         plain = self.counted(self.conduct.space.plain(self.ends[0]))
-        plain_s = plain.seconds(self.speed, questions)
+        plain_s = self._slack(plain.seconds(self.speed, examples))
         part = Part(
-            runs=Bounds(low=2 * pretraining.low, high=pretraining.high + first), tokens=tokens_read,
-            flops=flops.times(pretraining.low, pretraining.high) + Bounds.exactly(plain.flops).times(least * first, first),
-            seconds=seconds.times(pretraining.low, pretraining.high) + self._slack(plain_s).times(least * first, first),
+            runs=Bounds(low=2 * pretraining.low, high=pretraining.high + first),
+            tokens=total(self.unknown(*arm, self.verdict_seeds(seed)) for seed, arm in enumerate(arms, start=1)),
+            flops=total(flops for flops, _ in work) + Bounds.exactly(plain.flops).times(least * first, first),
+            seconds=total(seconds for _, seconds in work) + plain_s.times(least * first, first),
         )  # fmt: skip
-        return self._on_lanes(part, phases=len(planned), longest=seconds.high)
+        return self._on_lanes(part, phases=len(planned), longest=self._longest_s(examples))
 
     def share(self) -> Share:
         """What the verdict's first look takes at most, whichever recipe wins."""
         first = looks.planned(self.settings.seeds)[0]
-        read = total(self.space.tokens(self.verdict_seeds(seed), self.data) for seed in range(1, first + 1))
-        return Share(tokens=round(COMPARED * read.high), rounds=-(-(COMPARED + 1) * first // self.lanes))  # with the plain one
+        read = total(self.unknown(0, COMPARED, self.verdict_seeds(seed)) for seed in range(1, first + 1))
+        return Share(tokens=round(read.high), rounds=-(-(COMPARED + 1) * first // self.lanes))  # with the plain one
 
-    def trial(self, number: int) -> Bounds:
-        """Corpus tokens of a trial, by its number among those that are due."""
-        if number < len(self.known):
-            return Bounds.exactly(tokens(self.known[number], self.seeds(0), self.data))
-        return self.space.tokens(self.seeds(0), self.data)
+    def cheapest_trial(self) -> int:
+        """The fewest corpus tokens that the next trial can read."""
+        seeds = self.seeds(0)
+        return round((self.read(self.known[:1], seeds) if self.known else self.unknown(1, 1, seeds)).low)
+
+    def cached_bytes(self, parameters: int) -> int:
+        """What the cache of stages grows by at most: a model a run and stage, in float32, as far as there is room."""
+        if self.cache is None:
+            return 0
+        runs = self.exploration().runs.high + self.selection().runs.high + self.verdict().runs.high
+        depth = max(len(recipe.stages) for recipe in self.space.recipes)
+        return min(self.cache.room_bytes, round(runs) * depth * 4 * parameters)
 
     def smallest(self) -> Smallest:
         """The smallest useful search."""
-        share = self.share()
+        share, seeds, due = self.share(), self.seeds(0), min(SMALLEST, self.conduct.still_due())
         learning = self.learning().get("learning", Part())
-        trials = total(map(self.trial, range(min(SMALLEST, self.conduct.still_due()))))
+        known = self.known[:due]
+        trials = self.read(known, seeds) + self.unknown(0, due - len(known), seeds)
         read = round(learning.tokens.high + trials.high) + share.tokens
         seconds = START_S + learning.wall_s.low + (-(-SMALLEST // self.lanes) + share.rounds) * self.run_s()
         return Smallest(tokens=read, seconds=seconds, seeds=looks.planned(self.settings.seeds)[0])
 
     def run_s(self) -> float:
         """Seconds of the longest run there may be."""
-        return self._work(len(self.data.splits["dev"]) + len(self.data.splits["test"]))[1].high
+        return self._longest_s(len(self.data.splits["dev"]) + len(self.data.splits["test"]))
 
-    def _work(self, questions: int, share: float = 1.0) -> tuple[Bounds, Bounds]:
-        """Operations and seconds of a run of a recipe that is not known."""
+    def _longest_s(self, examples: int) -> float:
+        return max(self._taken(recipe, examples).high for recipe in self.ends)
+
+    def _work(self, fewest: int, most: int, examples: int, share: float = 1.0) -> tuple[Bounds, Bounds]:
+        """Operations and seconds of so many runs of recipes that are not known, on the same seeds."""
         work = [self.counted(recipe) for recipe in self.ends]
-        flops = Bounds.of(w.flops for w in work)
-        taken = [self._taken(recipe, questions, share) for recipe in self.ends]
-        seconds = Bounds(low=min(t.low for t in taken), high=max(t.high for t in taken))
-        return Bounds(low=share * flops.low, high=flops.high), seconds
+        taken = [self._taken(recipe, examples, share) for recipe in self.ends]
+        flops = Bounds(low=share * min(w.flops for w in work), high=max(w.flops for w in work)).times(fewest, most)
+        seconds = Bounds(low=min(t.low for t in taken), high=max(t.high for t in taken)).times(fewest, most)
+        if self.cache is None or not (self.space.repeats or self.cache.held):
+            return flops, seconds
+        after = [self._after(w, examples) for w in work]
+        flops, seconds = (
+            replace(flops, low=fewest * min(w.finetuning_flops for w in work)),
+            replace(seconds, low=fewest * min(a.low for a in after)),
+        )
+        if not self.space.beginnings or share < 1.0:
+            return flops, seconds
+        begun = [self.counted(recipe) for recipe in self.space.beginnings]
+        flops_high = sum(w.pretraining_flops for w in begun) + most * max(w.finetuning_flops for w in work)
+        begun_s = self._slack(sum(w.pretraining_s(self.speed) for w in begun)).high
+        seconds_high = begun_s + most * max(a.high for a in after)
+        return replace(flops, high=min(flops.high, flops_high)), replace(seconds, high=min(seconds.high, seconds_high))
 
-    def _taken(self, recipe: Recipe, questions: int, share: float = 1.0) -> Bounds:
+    def _known_work(self, recipes: Sequence[Recipe], examples: int, share: float) -> tuple[Bounds, Bounds]:
+        """Operations and seconds of runs of these recipes, on the same seeds: what begins alike is begun once, unless it is
+        stopped at a rung."""
+        work = {recipe: self.counted(recipe) for recipe in recipes}
+        flops = total(Bounds(low=share * w.flops, high=w.flops) for w in work.values())
+        seconds = total(self._taken(recipe, examples, share) for recipe in recipes)
+        if self.cache is None:
+            return flops, seconds
+        begun = {(recipe.base, recipe.stages): w for recipe, w in work.items()}.values()
+        least = [] if self.cache.held else begun  # which of them are held is not looked at
+        after = [self._after(w, examples) for w in work.values()]
+        flops_low, flops_high = (
+            share * sum(w.pretraining_flops for w in some) + sum(w.finetuning_flops for w in work.values())
+            for some in (least, begun)
+        )
+        seconds_low = share * self._slack(sum(w.pretraining_s(self.speed) for w in least)).low + sum(a.low for a in after)
+        seconds_high = self._slack(sum(w.pretraining_s(self.speed) for w in begun)).high + sum(a.high for a in after)
+        whole = share == 1.0
+        return (
+            Bounds(low=min(flops.low, flops_low), high=flops_high if whole else flops.high),
+            Bounds(low=min(seconds.low, seconds_low), high=seconds_high if whole else seconds.high),
+        )
+
+    def _after(self, work: Work, examples: int) -> Bounds:
+        """Seconds of a run whose pretraining is there."""
+        return self._slack(work.seconds(self.speed, examples) - work.pretraining_s(self.speed))
+
+    def _taken(self, recipe: Recipe, examples: int, share: float = 1.0) -> Bounds:
         """Seconds of a run, to the rung at least where it may be stopped there."""
         work = self.counted(recipe)
-        whole = work.seconds(self.speed, questions)
+        whole = work.seconds(self.speed, examples)
         if share == 1.0:
             return self._slack(whole)
-        probe = PROBE_STEPS * work.finetune[0] * self.speed.finetune_step_s
-        probe += min(PROBE_QUESTIONS, len(self.data.splits["dev"])) * self.speed.answer_s
-        pretraining = work.seconds(self.speed, 0) - work.finetune[0] * self.speed.finetune_step_s - self.speed.start_s
-        return Bounds(low=(share * pretraining + probe) / SLACK, high=(whole + probe) * SLACK)
+        probe = PROBE_STEPS * work.finetuning_s(self.speed)
+        probe += min(PROBE_QUESTIONS, len(self.data.splits["dev"])) * self.speed.of(work.base).answer_s
+        return Bounds(low=(share * work.pretraining_s(self.speed) + probe) / SLACK, high=(whole + probe) * SLACK)
 
     def _slack(self, seconds: float) -> Bounds:
         return Bounds(low=seconds / SLACK, high=seconds * SLACK)

@@ -46,6 +46,13 @@ def own_total(study: Study, metric: str, *roles: str) -> float:
     return sum(run.metrics.get(metric) or 0.0 for run in _own(study, roles))
 
 
+def saved(study: Study) -> str:
+    """What runs took over of others that had begun alike, in words; empty if nothing."""
+    read, seconds = own_total(study, "reused_tokens"), own_total(study, "reused_seconds")
+    runs = sum(bool(run.metrics.get("reused_tokens")) for run in _own(study, ()))
+    return f"{read:,.0f} corpus tokens in {runs} runs, which took {_seconds_in_words(seconds)} to train" if read else ""
+
+
 def capped(study: Study) -> list[str]:
     """A sentence for every phase that a cap ended early."""
     return [f"{phase.capitalize()} ended early: {reason}." for phase, reason in study.capped.items()]

@@ -40,8 +40,9 @@ def bits(recipe: Recipe) -> float:
     """The expected score: by policy, and by how far the learning rate is from the best."""
     if not recipe.stages:
         return BITS["none"]
-    stage = recipe.stages[0]
-    assert isinstance(stage, Denoise)
+    (stage,) = recipe.stages
+    if not isinstance(stage, Denoise):
+        return BITS["uniform"]
     return BITS[stage.policy.name()] + 300 * abs(stage.optimization.learning_rate - 0.004)
 
 
@@ -53,7 +54,8 @@ def conduct_in(
     ledger = Ledger(folder, clock)
     if not ledger.path.stat().st_size:
         ledger.append("study", name=folder.name, settings={}, data={}, environment={})
-    return Conduct(replace(SETTINGS, **settings), load_space("masking"), data, Study.read(folder)), ledger
+    chosen = replace(SETTINGS, **settings)
+    return Conduct(chosen, load_space(chosen.space), data, Study.read(folder)), ledger
 
 
 class FakeRunner:

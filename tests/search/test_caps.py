@@ -13,12 +13,13 @@ from raylab.search.caps import EXPLORATION, SELECTION, Allowance, Caps, Share, S
 from raylab.search.ledger import Study
 from raylab.search.plan import Plan, plan
 from raylab.search.reading import tokens
-from raylab.search.speed import Speed
+from raylab.search.speed import Pace, Speed
 from raylab.search.study import Conduct, Request, conduct
 from tests import tiny
-from tests.search.small_study import SETTING, FakeRunner, conduct_in
+from tests.search.small_study import SETTING, SETTINGS, FakeRunner, conduct_in
 
-SPEED = Speed(step=((1e8, 0.1), (1e10, 2.0)), finetune_step_s=0.05, answer_s=0.01, start_s=0.5)
+PACE = Pace(steps={"denoise": ((1e8, 0.1), (1e10, 2.0)), "finetune": ((1e8, 0.05),)}, answer_s=0.01, start_s=0.5)
+SPEED = Speed(paces={SETTINGS.setting.base: PACE})
 READING = replace(SETTING, budget_tokens=12 * tiny.TOKENS_A_PASSAGE * 3)
 A_RUN_S = 10.0
 

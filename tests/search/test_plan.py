@@ -11,19 +11,21 @@ import pytest
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
-from raylab.recipe import Recipe
+from raylab.recipe import Recipe, decode
 from raylab.registry import add_plugins
 from raylab.search import plan as planning
+from raylab.search.caps import Shared
 from raylab.search.plan import Plan, check_room, disk_needed, plan
 from raylab.search.predicted import predicted
-from raylab.search.reading import Bounds, extremes, tokens
-from raylab.search.speed import UNKNOWN, Counter, Speed
+from raylab.search.reading import Bounds, by_prefix, extremes, tokens
+from raylab.search.speed import UNKNOWN, Counter, Pace, Speed
 from raylab.search.study import Request, conduct
 from raylab.seeds import Seeds
 from tests import tiny
 from tests.search.small_study import SETTING, SETTINGS, FakeRunner, conduct_in
 
-SPEED = Speed(step=((1e8, 0.1), (1e10, 2.0)), finetune_step_s=0.05, answer_s=0.01, start_s=0.5)
+PACE = Pace(steps={"denoise": ((1e8, 0.1), (1e10, 2.0)), "finetune": ((1e8, 0.05),)}, answer_s=0.01, start_s=0.5)
+SPEED = Speed(paces={SETTINGS.setting.base: PACE})
 READING = replace(SETTING, budget_tokens=12 * tiny.TOKENS_A_PASSAGE * 3)
 
 
@@ -35,9 +37,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 class ReadingRunner(FakeRunner):
     """Tells the tokens that runs would read, and how long they would take on lanes that begin the next when they are free."""
 
-    def __init__(self, *args: Any, data: Prepared, lanes: int = 2, **options: Any) -> None:
+    def __init__(self, *args: Any, data: Prepared, lanes: int = 2, cache: set[str] | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.data, self.counter = data, Counter(SETTING.base, data)
+        self.cache = cache
+        self.data, self.counter = data, Counter(data)
         self.free = [planning.START_S] * lanes
 
     def explore(self, conduct: Any) -> None:
@@ -51,18 +54,26 @@ class ReadingRunner(FakeRunner):
     def used(self, request: Request) -> dict[str, Any]:
         work, questions = self.counter.work(request.recipe), sum(len(self.data.splits[split]) for split in request.splits)
         heapq.heapreplace(self.free, self.free[0] + work.seconds(SPEED, questions))
-        return {"tokens": tokens(request.recipe, request.seeds, self.data), "flops": work.flops}
+        return {"tokens": self._read(request), "flops": work.flops}
+
+    def _read(self, request: Request) -> int:
+        if self.cache is None:
+            return tokens(request.recipe, request.seeds, self.data)
+        read = sum(n for _, n in by_prefix(request.recipe, request.seeds, self.data, self.cache))
+        self.cache |= set(request.stages)
+        return read
 
     def _wait(self) -> None:
         self.free = [max(self.free)] * len(self.free)
 
 
-def conducted(folder: Path, data: Prepared, **settings: Any) -> tuple[Plan, Any, ReadingRunner]:
-    """A study's plan, and the study, run to its verdict."""
+def conducted(folder: Path, data: Prepared, cache: set[str] | None = None, **settings: Any) -> tuple[Plan, Any, ReadingRunner]:
+    """A study's plan, and the study, run to its verdict. cache: the stages that stand in it, if there is one."""
     study, ledger = conduct_in(folder, data, **{"setting": READING, **settings})
-    cost = plan(study, lanes=2, parameters=800_000, speed=SPEED, price=2.0)
+    shared = None if cache is None else Shared(held=frozenset(cache), room_bytes=10**9)
+    cost = plan(study, lanes=2, parameters=800_000, speed=SPEED, price=2.0, cache=shared)
     study.study.apply(ledger.append("plan", plan=cost.plain()))
-    runner = ReadingRunner(ledger, study.study, data=data)
+    runner = ReadingRunner(ledger, study.study, data=data, cache=cache)
     assert conduct(study, nullcontext(runner)) is not None
     return cost, study.study, runner
 
@@ -90,6 +101,31 @@ def test_a_plan_holds_what_a_study_uses(trials: int, seeds: int, data: Prepared,
     assert cost.seconds.low <= max(runner.free) <= cost.seconds.high
     known = [run for run in study.of_role("explore") if (run.trial or 0) < cost.known[0]]
     assert sum(run.metrics["tokens"] for run in known) == cost.known[1]  # exact
+
+
+@pytest.mark.parametrize("space", ["masking", "hyperparameters", "recipe"])
+def test_a_plan_holds_where_runs_share_what_they_begin_with(space: str, data: Prepared, tmp_path: Path) -> None:
+    cache: set[str] = set()
+    cost, study, _ = conducted(tmp_path / "s", data, cache, space=space, trials=9)
+    held = [row for row in predicted(study) if row.unit in ("runs", "tokens")]
+    assert all(row.held for row in held), held
+    assert 0 < cost.disk_bytes - disk_needed(800_000, 2) <= 10**9
+    again, second, _ = conducted(tmp_path / "again", data, cache, space=space, trials=9)
+    assert all(row.held for row in predicted(second) if row.unit in ("runs", "tokens")), predicted(second)
+    assert again.known[1] == 0, "the starts stand in the cache"
+
+
+def test_one_beginning_is_read_once(data: Prepared, tmp_path: Path) -> None:
+    cost, study, _ = conducted(tmp_path / "s", data, set(), space="hyperparameters", trials=9)
+    prefix = tokens(study_recipe(study), Seeds.of(SETTINGS.seed, 0), data)
+    assert cost.parts["exploration"].tokens == Bounds.exactly(prefix) == Bounds.exactly(cost.known[1])
+    assert cost.parts["selection"].tokens.high <= 5 * 1.1 * prefix, "a round has its own seeds, and all candidates begin alike"
+    assert cost.share.tokens <= 3 * 1.1 * prefix
+
+
+def study_recipe(study: Any) -> Recipe:
+    """The first trial's."""
+    return decode(Recipe, study.of_role("explore")[0].recipe)
 
 
 def test_nothing_that_changes_the_reading_is_searched_so_exploration_is_exact(data: Prepared, tmp_path: Path) -> None:
@@ -147,7 +183,7 @@ def test_the_extremes_of_a_space_hold_every_draw(data: Prepared, tmp_path: Path)
 
 
 def test_work_grows_with_what_is_asked(data: Prepared) -> None:
-    counter = Counter(SETTING.base, data)
+    counter = Counter(data)
     few: Recipe = tiny.recipe(pretrain_steps=2)
     many: Recipe = tiny.recipe(pretrain_steps=20)
     assert counter.work(few).flops < counter.work(many).flops

@@ -16,13 +16,14 @@ from raylab.search.ledger import Run, Study, read_events
 from raylab.search.listed import listed
 from raylab.search.plan import START_S, plan
 from raylab.search.simulated import START, Course, SimulatedRunner, VirtualClock
-from raylab.search.speed import Counter, Speed
+from raylab.search.speed import Counter, Pace, Speed
 from raylab.search.study import Conduct, Request, conduct, numbers_due
 from tests import tiny
 from tests.search.small_study import SETTINGS, bits, conduct_in, states
 
 QUESTIONS = 9
-SPEED = Speed(step=((1e8, 0.1), (1e10, 2.0)), finetune_step_s=0.05, answer_s=0.01, start_s=0.5)
+PACE = Pace(steps={"denoise": ((1e8, 0.1), (1e10, 2.0)), "finetune": ((1e8, 0.05),)}, answer_s=0.01, start_s=0.5)
+SPEED = Speed(paces={SETTINGS.setting.base: PACE})
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def _requests(study: Conduct) -> list[Request]:
 
 @pytest.mark.parametrize(("lanes", "trials"), [(1, 6), (2, 8), (5, 8)])
 def test_a_plans_wall_time_holds_the_virtual_one(lanes: int, trials: int, tmp_path: Path, data: Prepared) -> None:
-    counter = Counter(SETTINGS.setting.base, data)
+    counter = Counter(data)
 
     def taken(request: Request) -> Course:
         questions = sum(len(data.splits[split]) for split in request.splits)

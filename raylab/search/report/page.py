@@ -14,7 +14,7 @@ from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.lineage import lineage
 from raylab.search.measure import Measure
-from raylab.search.predicted import capped, in_words, own_total, predicted
+from raylab.search.predicted import capped, in_words, own_total, predicted, saved
 from raylab.search.report import table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 
@@ -68,6 +68,7 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
         "warnings": study.data.get("warnings") or (), "totals": _totals(study), "figures": figures,
         "plotly": _plotly() if any(figures.values()) else "", "fewest_trials": FEWEST_TRIALS,
         "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
+        "beside": table.measures_beside(study),
         "failures": [run for run in study.runs.values() if run.error],
         "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study), "lineage": lineage(study),
         "command": study.environment.get("command") or study.settings.get("command"), "winner": winner,
@@ -78,12 +79,15 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
 
 def _totals(study: Study) -> list[tuple[str, str]]:
     states = ", ".join(f"{number} {state}" for state, number in study.counts().items() if number)
+    reused = own_total(study, "reused_tokens")
+    spared = [("reused of other runs", saved(study))] if reused else []
     return [
         ("trials", states or "none ended"),
         ("runs of the verdict", str(len(study.of_role("confirm", "baseline")))),
         ("corpus tokens read", words.count(own_total(study, "tokens"))),
         ("compute", f"{words.count(own_total(study, 'flops'))}FLOP"),
         ("time", words.duration(study.worked_s)),
+        *spared,
     ]
 
 
@@ -137,6 +141,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters |= {"number": words.number, "limits": words.limits, "count": words.count, "duration": words.duration}
+    environment.filters |= {"short": words.short, "numeric": lambda name: (name, "n")}
     environment.globals["decisions"] = words.DECISIONS
     return environment
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raylab.data.scoring import HIGHER_IS_BETTER
 from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure, figures
@@ -25,9 +26,16 @@ def rows(study: Study) -> list[dict[str, Any]]:
     its recipe over all seeds that this one and others ran on. The best estimate comes first."""
     measure = Measure.of(study)
     sign = -1 if measure.higher_is_better else 1
-    estimates = measure.estimates(list(study.runs.values()))
-    found = [_row(run, measure, estimates.get(run.key)) for run in study.runs.values()]
+    estimates, beside = measure.estimates(list(study.runs.values())), measures_beside(study)
+    found = [_row(run, measure, beside, estimates.get(run.key)) for run in study.runs.values()]
     return sorted(found, key=lambda row: (row["score"] is None, sign * (row["score"] or 0.0)))
+
+
+def measures_beside(study: Study) -> list[str]:
+    """The measures that runs have beside the one that decides."""
+    told = {name for run in study.runs.values() for name in run.metrics}
+    decides = Measure.of(study).name
+    return [name for name in HIGHER_IS_BETTER if name != decides and told & {f"dev_{name}", f"test_{name}"}]
 
 
 def with_values(study: Study) -> list[dict[str, Any]]:
@@ -51,12 +59,13 @@ def total(runs: Iterable[Run], name: str) -> float:
     return sum(run.metrics.get(name) or 0.0 for run in runs)
 
 
-def _row(run: Run, measure: Measure, standing: Standing | None) -> dict[str, Any]:
+def _row(run: Run, measure: Measure, beside: Iterable[str], standing: Standing | None) -> dict[str, Any]:
     done = run.metrics if run.state == "finished" else {}
     return {
         "role": run.role, "trial": run.trial, "replicate": run.replicate, "policy": policy_of(run), "label": run.label,
         "state": run.state, "dev": measure.score(run), **figures(standing), "test": done.get(f"test_{measure.name}"),
-        "exact_match": done.get("test_exact_match", done.get("dev_exact_match")), "f1": done.get("test_f1", done.get("dev_f1")),
-        "tokens": run.metrics.get("tokens"), "seconds": run.seconds.get("total"), "key": run.key,
+        **{name: done.get(f"test_{name}", done.get(f"dev_{name}")) for name in beside},
+        "tokens": run.metrics.get("tokens"), "reused_tokens": run.metrics.get("reused_tokens"),
+        "seconds": run.seconds.get("total"), "key": run.key,
         "origin": run.origin,
     }  # fmt: skip

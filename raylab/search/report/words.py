@@ -51,6 +51,11 @@ def number(value: float | None) -> str:
     return f"{value:.{max(0, 4 - len(str(int(abs(value)))))}f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
+def short(measure: str) -> str:
+    """A measure as the heading of a column."""
+    return {"exact_match": "EM", "f1": "F1"}.get(measure, measure.replace("_", " "))
+
+
 def limits(row: Mapping[str, Any]) -> str:
     """The interval of a row's score; a dash without one."""
     low, high = row.get("score_low"), row.get("score_high")
