@@ -46,6 +46,10 @@ class Dataset:
     corpus: str = ""
     version: int = 1
 
+    def invented(self) -> tuple[Row, ...]:
+        """A few invented rows, laid out like the Hub's."""
+        raise NotImplementedError
+
 
 class Family(Plugin):
     """Base of the families. measures: name and whether higher is better; the first selects and decides. fields: the

@@ -81,6 +81,11 @@ def several(folder: Path) -> tuple[Path, ...]:
     return () if whole or len({kind_of(file) for file in files}) == 1 else files
 
 
+def holds_folders(path: Path) -> bool:
+    """Whether a folder holds no rows of its own, but folders that may."""
+    return path.is_dir() and not _files(path) and any(folder.is_dir() for folder in path.iterdir())
+
+
 def tasks(data_dir: Path) -> tuple[str, ...]:
     """The tasks of `data_dir`: its folders, and the files of folders that hold one task each ("fewglue/rte")."""
     return tuple(name for name, kind in kinds(data_dir).items() if kind not in (CORPUS, OTHER))

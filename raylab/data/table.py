@@ -33,6 +33,9 @@ class Entry(Dataset):
     rows: tuple[Row, ...] = field(default=(), repr=False)
     reshape: Callable[[Row], Row] | None = None
 
+    def invented(self) -> tuple[Row, ...]:
+        return self.rows
+
 
 GLUE_SPLITS = {"train": "train", "test": "validation"}  # the labels of the test split are nobody's
 

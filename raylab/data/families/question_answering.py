@@ -72,6 +72,9 @@ class QuestionSet(Dataset):
     columns: Columns
     corpus: str = "wikipedia"
 
+    def invented(self) -> tuple[Row, ...]:
+        return self.fixture().rows["train"]
+
     def fixture(self) -> Fixture:
         """36 invented questions over 12 invented passages, laid out like the Hub's rows."""
         by_split: dict[str, list[Row]] = {split: [] for split in SPLITS}
