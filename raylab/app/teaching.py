@@ -47,7 +47,7 @@ def taught(
         else:
             lessons.append(lesson)
             learned[name] = lesson.key
-            notes.append(f"The policy {name!r} is learned before the trials, from train questions: {lesson.tokens:,.0f} tokens")
+            notes.append(f"The policy {name!r} is learned before the trials, from train questions: {_about(lesson)} tokens")
     for name in (name for name in policies if name in known and name not in LEARNERS):
         learned[name] = known[name]
     for path in (path for path in map(Path, cards) if path.name not in learned):
@@ -60,10 +60,14 @@ def taught(
     return Taught(policies=tuple(dict.fromkeys([*kept, *learned])), learned=learned, lessons=tuple(lessons), notes=tuple(notes))
 
 
+def _about(lesson: Lesson) -> str:
+    return f"{'' if lesson.within == 1 else 'about '}{lesson.tokens:,.0f}"
+
+
 def _lesson(name: str, data: Prepared, seed: int) -> Lesson:
     how = learner(name)()
     cost = how.cost(data, seed)
-    return Lesson(name=name, key=key_of(how, data, seed), how=how, seed=seed, tokens=cost["tokens"], flops=cost["flops"])
+    return Lesson(name=name, key=key_of(how, data, seed), how=how, seed=seed, **cost)
 
 
 def _name(folder: Path, taken: set[str]) -> str:

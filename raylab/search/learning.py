@@ -27,7 +27,7 @@ LEARN = "learn"  # the role
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lesson:
     """A policy that is learned for a study. name: as the space knows it. key: the product's. tokens, flops: what it takes,
-    known before."""
+    known before, right within a factor."""
 
     name: str
     key: str
@@ -35,6 +35,7 @@ class Lesson:
     seed: int
     tokens: float
     flops: float
+    within: float = 1.0
 
     def due(self, study: Study) -> bool:
         """Whether the ledger does not tell of it yet."""

@@ -146,12 +146,10 @@ class _Forecast:
         due = [lesson for lesson in self.conduct.lessons if lesson.due(self.conduct.study)]
         if not self.conduct.lessons:
             return {}
-        read, flops = sum(lesson.tokens for lesson in due), sum(lesson.flops for lesson in due)
-        seconds = Bounds(low=read / LEARNING_TOKENS_S[1], high=read / LEARNING_TOKENS_S[0])
-        part = Part(
-            runs=Bounds.exactly(len(due)), tokens=Bounds.exactly(read), flops=Bounds.exactly(flops), seconds=seconds,
-            wall_s=seconds,
-        )  # fmt: skip
+        read = total(Bounds.exactly(lesson.tokens).times(1 / lesson.within, lesson.within) for lesson in due)
+        flops = total(Bounds.exactly(lesson.flops).times(1 / lesson.within, lesson.within) for lesson in due)
+        seconds = Bounds(low=read.low / LEARNING_TOKENS_S[1], high=read.high / LEARNING_TOKENS_S[0])
+        part = Part(runs=Bounds.exactly(len(due)), tokens=read, flops=flops, seconds=seconds, wall_s=seconds)
         return {"learning": part}
 
     def seeds(self, replicate: int) -> Seeds:

@@ -23,7 +23,8 @@ class Learner(Protocol):
     """How a policy is learned: a frozen configuration, whose class's name says what kind of learning it is."""
 
     def cost(self, data: Prepared, seed: int) -> dict[str, float]:
-        """Corpus `tokens` and `flops` that learning takes, as far as they are known before."""
+        """Corpus `tokens` and `flops` that learning takes, known before, and where they are not exact the factor `within` which
+        they are right."""
 
     def learn(self, data: Prepared, seed: int, **given: Any) -> Generator[Progress, None, tuple[Extractor, Card]]:
         """Learn from the train split. Yields a Progress a step; returns the extractor and its card."""

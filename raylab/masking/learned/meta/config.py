@@ -89,6 +89,12 @@ class Meta:
             dropout=self.dropout,
         )  # fmt: skip
 
+    def cost(self, data: Prepared, seed: int) -> dict[str, float]:
+        """About the corpus tokens and operations that `learn` takes. Raises UserError as `learn` for too few answers."""
+        from raylab.masking.learned.meta.learn import about  # which reads this configuration
+
+        return about(self, data, seed)
+
     def learn(
         self, data: Prepared, seed: int, parallel: Parallel | None = None, checkpoints: Checkpoints | None = None,
         start: Extractor | None = None,

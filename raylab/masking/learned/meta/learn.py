@@ -25,6 +25,7 @@ from raylab.masking.learned.meta.estimators import Estimate, estimate
 from raylab.masking.learned.meta.unrolled import Inner
 from raylab.masking.learned.pairs import Asked, Pairs, pairs
 from raylab.masking.learned.scoring import Reading
+from raylab.models.build import build
 from raylab.recipe import encode
 from raylab.seeds import derive
 from raylab.training.checkpoint import Checkpoints
@@ -32,6 +33,7 @@ from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
 
 STAGE = "policy"
+ABOUT = 4.0  # the factor within which `about` is right
 THROUGH = 3.0  # operations of an inner step and of the way back through it, in those of the step alone: a way back costs two
 
 
@@ -61,6 +63,18 @@ def learn(
         notes=(f"{skipped} of {config.steps} steps had no finite gradient and were left out",) if skipped else (),
     )  # fmt: skip
     return extractor.eval().requires_grad_(False), card
+
+
+def about(config: Meta, data: Prepared, seed: int) -> dict[str, float]:
+    """Corpus tokens and operations of `learn`, about: passages of the mean length, all of them asked for alike. An inner model
+    of W weights takes 6 W operations a token and step (Kaplan et al. 2020), and the way through it THROUGH times that."""
+    found = pairs_of(config, data, data.corpus.tokenised(), "train")
+    folds_of(found, config, data.task, seed)  # too few are told
+    passes = 1 if config.estimator == "gumbel" else config.draws
+    asked = config.steps * config.episodes * config.questions * float(data.corpus.lengths_P[found.rows].mean()) * passes
+    plain = config.folds * config.base_pretraining * config.base_batch * float(data.corpus.lengths_P.mean())
+    weights = sum(p.numel() for p in build(config.base, data.tokenizer, 0).parameters())
+    return {"tokens": asked + plain, "flops": 6.0 * weights * (THROUGH * asked + plain), "within": ABOUT}
 
 
 def uniform_start(config: Meta, vocab_size: int, seed: int) -> Extractor:
