@@ -94,7 +94,7 @@ def _plainly(model: torch.nn.Module, optimizer: torch.optim.Optimizer, episode: 
     model.train()
     for batch, _ in episode.read:
         optimizer.zero_grad()
-        (sequence_loss(model, batch) / _targets(batch)).backward()  # type: ignore[arg-type]
+        (sequence_loss(model, batch) / _targets(batch)).backward()
         optimizer.step()
     model.eval()
 

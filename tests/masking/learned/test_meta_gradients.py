@@ -33,7 +33,7 @@ def test_the_gradient_through_both_updates_is_that_of_finite_differences(steps: 
 
     def outer(*weights: torch.Tensor) -> torch.Tensor:
         pretraining = [world.rows(k, *spans, weight_RT) for k, weight_RT in enumerate(weights)]
-        return inner.outer_loss(world.base, pretraining, world.finetuning * finetuning, world.held_out)
+        return inner.outer_loss(world.base, pretraining, [*world.finetuning] * finetuning, world.held_out)
 
     weights = tuple(torch.rand(4, 4, dtype=torch.float64, requires_grad=True) for _ in range(steps))
     assert torch.autograd.gradcheck(outer, weights)
@@ -53,7 +53,7 @@ def test_the_gradient_by_a_mixed_mask_is_that_of_finite_differences(steps: int) 
 def test_first_order_leaves_out_what_bends_and_nothing_else() -> None:
     """With one pretraining step, second order differs by the bending of the finetuning loss alone."""
     world = Network([TOKENS], kinds=4)
-    straight: list[Loss] = [lambda params: sum((0.3 * value).sum() for value in params.values())]
+    straight: list[Loss] = [lambda params: 0.3 * torch.cat([value.flatten() for value in params.values()]).sum()]
     spans = torch.tensor([[0], [1]]), torch.tensor([[1], [3]])
 
     def gradient(finetuning: Sequence[Loss], second_order: bool) -> torch.Tensor:

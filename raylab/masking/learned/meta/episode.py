@@ -75,7 +75,7 @@ class Episode:
         self.base, self.passages = base, passages
         self.read: list[tuple[MicroBatch, bool]] = []
         self._proxy, self._material = proxy, material
-        self.finetuning = [self._mean_loss(material.asked(rows), inner=True) for rows in supporting]
+        self.finetuning: Sequence[Loss] = [self._mean_loss(material.asked(rows), inner=True) for rows in supporting]
         self._held_out = self._mean_loss(material.asked(held_out), inner=False)
 
     def held_out(self, params: Params) -> torch.Tensor:

@@ -117,7 +117,7 @@ def reinforce(
         spans = [drawn(log_p_BTL, 1, generator) for log_p_BTL in log_p]
         steps = [world.rows(k, *chosen, _equal(log_p[k], 1)) for k, chosen in enumerate(spans)]
         costs.append(inner.outer_loss(world.base, steps, world.finetuning, world.held_out, differentiable=False).detach())
-        scores.append(sum(span_scores(p, *chosen).sum() for p, chosen in zip(log_p, spans, strict=True)))
+        scores.append(torch.cat([span_scores(p, *chosen) for p, chosen in zip(log_p, spans, strict=True)]).sum())
     cost_1K = torch.stack(costs)[None]
     return Estimate(surrogate=(advantage(cost_1K)[0] * torch.stack(scores)).mean(), outer=cost_1K.mean())
 

@@ -47,7 +47,7 @@ class Proxy:
     def nats(self, params: Params, batch: MicroBatch, inputs_RTH: torch.Tensor | None = None) -> torch.Tensor:
         """Cross-entropy of each label, (R, U), zero at padding. inputs_RTH: input embeddings instead of the batch's ids."""
         instead = {} if inputs_RTH is None else {"inputs_embeds": inputs_RTH}
-        logits_RUV = decode(_Called(self, params, instead), batch)  # type: ignore[arg-type]
+        logits_RUV = decode(_Called(self, params, instead), batch)
         return cross_entropy(logits_RUV.transpose(1, 2).float(), batch.labels_BU, ignore_index=-100, reduction="none")
 
     def mixed_loss(self, params: Params, batch: MicroBatch, hidden_RT: torch.Tensor, mask: int) -> torch.Tensor:
