@@ -2,9 +2,9 @@
 
 Searched: the base model (a transformer, or a BiLSTM where the task has a head); what it is pretrained on, from nothing over
 the task's own text (by restoring hidden tokens, or by telling which tokens a generator has replaced) to a synthetic task;
-whether the finetuning trains all weights or a head on frozen features alone, and how fast. After Krishna et al.
-(self-pretraining), Wu, Li and Liang (synthetic tasks), Wang, Khabsa and Ma (not pretraining) and Peters et al. (to tune or
-not); our reading.
+of a checkpoint also, what its weights' statistics are worth without the weights; whether the finetuning trains all weights or
+a head on frozen features alone, and how fast. After Krishna et al. (self-pretraining), Wu, Li and Liang (synthetic tasks and
+statistics), Wang, Khabsa and Ma (not pretraining) and Peters et al. (to tune or not); our reading.
 
 Recipes that begin alike share their pretraining, so that another finetuning of it costs little.
 """
@@ -20,6 +20,7 @@ from raylab.search.space import Chooser, Setting
 from raylab.stages.denoise import Denoise
 from raylab.stages.discriminate import Discriminate
 from raylab.stages.finetune import Finetune
+from raylab.stages.init_from_statistics import InitFromStatistics
 from raylab.stages.synthesize import Synthesize
 from raylab.synthetic.task import SyntheticTask
 from raylab.training.objective import Objective
@@ -68,17 +69,25 @@ def _fitting(kind: str, bases: Mapping[str, ModelSpec]) -> dict[str, ModelSpec]:
             return {name: base for name, base in bases.items() if not is_encoder_decoder(base) and name != "lstm"}
         case "synthesize":
             return {name: base for name, base in bases.items() if is_encoder_decoder(base)}
+        case "statistics":
+            return {name: base for name, base in bases.items() if base.pretrained}
     return dict(bases)
 
 
 def _denoise(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
     target: Any = "spans" if is_encoder_decoder(base) else "tokens"
-    name = choose.option("policy", setting.policies, "uniform" if "uniform" in setting.policies else None)
+    name = choose.option("policy", policies := _policies(setting), "uniform" if "uniform" in policies else None)
     policy, given = setting.policy(name)
     return Denoise(
         policy=policy(**given, **choose.knobs(name, policy)), target=target, budget_tokens=setting.budget_tokens,
         batch_size=setting.batch_size,
     )  # fmt: skip
+
+
+def _policies(setting: Setting) -> list[str]:
+    """Those that every base model can be asked with."""
+    writes = all(map(is_encoder_decoder, _bases(setting).values()))
+    return [name for name in setting.policies if writes or not setting.policy(name)[0].inserts]
 
 
 def _discriminate(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
@@ -90,7 +99,12 @@ def _synthesize(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
     return Synthesize(task=task(), budget_tokens=setting.budget_tokens, batch_size=setting.batch_size)
 
 
-PRETRAINING = {"denoise": _denoise, "discriminate": _discriminate, "synthesize": _synthesize}
+def _statistics(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
+    grouping: Any = choose.option("grouping", ("parameter", "layer", "role", "whole_model"))
+    return InitFromStatistics(source=base.pretrained, grouping=grouping)
+
+
+PRETRAINING = {"denoise": _denoise, "discriminate": _discriminate, "synthesize": _synthesize, "statistics": _statistics}
 
 
 def family(recipe: Recipe) -> str:
@@ -114,7 +128,7 @@ def plain(recipe: Recipe) -> Recipe:
 def starts(setting: Setting) -> list[dict[str, str]]:
     """Every way to pretrain once, with each synthetic task; then what else there is to choose of, without pretraining."""
     bases = _bases(setting)
-    ways = [{"pretraining": kind} for kind in ("none", "denoise", "discriminate") if _fitting(kind, bases)]
+    ways = [{"pretraining": kind} for kind in ("none", "denoise", "discriminate", "statistics") if _fitting(kind, bases)]
     synthetic = [{"pretraining": "synthesize", "synthetic": task} for task in SYNTHETIC if _fitting("synthesize", bases)]
     plain = [{"pretraining": "none", "base": name} for name in list(bases)[1:]]
     frozen = [{"pretraining": "denoise", "mode": "frozen"}] if _has_head(setting) else []
