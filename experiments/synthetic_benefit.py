@@ -1,0 +1,44 @@
+"""How much of what pretraining on text gains do synthetic tasks give, which mean nothing?
+
+After Wu, Li and Liang 2022 (arXiv 2206.10139): the share of the gain over random weights that LIME, Set and Identity keep,
+on each task, and over them as the mean of ratios and as the ratio of means. All arms read as many input tokens; the paper
+pretrains each task until it is learned, and its natural pretraining is T5's. Natural text is here the corpus of the
+questions themselves, under span corruption.
+"""
+
+from typing import Any
+
+from raylab.masking.policies.span_corruption import SpanCorruption
+from raylab.recipe import Recipe
+from raylab.search.comparison.declared import Asked, At, Case
+from raylab.search.comparison.derived import benefits
+from raylab.search.comparison.results import Results, Section
+from raylab.stages.synthesize import Synthesize
+from raylab.synthetic.task import SyntheticTask
+from raylab.training.optimizer import Optimization
+
+REFERENCE = "none"
+SYNTHETIC = ("identity", "set", "lime")
+OPTIMIZATION = Optimization(learning_rate=4e-3)  # for all arms that pretrain: the default of search_spaces/masking.py
+
+
+def cases(asked: Asked) -> list[Case]:
+    """Tasks whose answers are written: questions, and titles of texts; with a folder of data, questions and summaries."""
+    if asked.datasets or asked.data_dir is None:
+        return [Case(name=name, data=asked.data(name)) for name in asked.datasets or ("atlas", "atlas_title")]
+    return [
+        Case(name="triviaqa", data=asked.data("triviaqa", corpus="wiki_vital4")),
+        Case(name="scitldr", data=asked.data("scitldr")),
+    ]
+
+
+def arms(at: At) -> dict[str, Recipe]:
+    """From random weights, after each synthetic task, after natural text."""
+    sizes: Any = {"budget_tokens": at.asked.budget_tokens, "batch_size": at.asked.batch_size, "optimization": OPTIMIZATION}
+    synthetic = {name: at.recipe(Synthesize(task=SyntheticTask.registry.get(name)(), **sizes)) for name in SYNTHETIC}
+    return {"none": at.recipe(), **synthetic, "natural": at.masked(SpanCorruption(), optimization=OPTIMIZATION)}
+
+
+def derived(results: Results) -> list[Section]:
+    """Each synthetic task's share."""
+    return [benefits(results, SYNTHETIC, none="none", whole="natural")]
