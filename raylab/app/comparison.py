@@ -33,7 +33,7 @@ from raylab.errors import Halted, UserError, unknown
 from raylab.recipe import ModelSpec, Recipe, digest, encode
 from raylab.registry import add_plugins
 from raylab.search.comparison import written
-from raylab.search.comparison.conduct import Comparing, conduct
+from raylab.search.comparison.conduct import COMPARING, Comparing, conduct
 from raylab.search.comparison.declared import Asked, Case, Comparison, load_comparison
 from raylab.search.comparison.results import conclude
 from raylab.search.ledger import Ledger, Study
@@ -230,6 +230,7 @@ def _work(opened: Opened, out: Console, quiet: bool) -> tuple[int, list[str]]:
             status = _run(opened, ledger, upkeep, quiet)
         except KeyboardInterrupt:
             ledger.append("interrupted")
+            _draw(opened, ledger)
             status = INTERRUPTED
         except (Halted, LaneLostError) as fault:
             raise Halted(f"{fault} The study keeps what it told so far. Once that is mended: {_resume(opened)}") from fault
@@ -257,8 +258,14 @@ def _run(opened: Opened, ledger: Ledger, upkeep: Upkeep, quiet: bool) -> int:
             comparing,
             LaneRunner(place, comparing.folders()[0], comparing.study, ledger, on_change=display, upkeep=upkeep),
         )
-    comparing.study.apply(ledger.append("verdict", verdict=conclude(comparing)))
+    _draw(opened, ledger)
     return 0 if any(run.state == "finished" for run in comparing.study.runs.values()) else 1
+
+
+def _draw(opened: Opened, ledger: Ledger) -> None:
+    """The table, as far as runs have ended."""
+    if opened.comparing.phase().name == COMPARING:
+        opened.study.apply(ledger.append("verdict", verdict=conclude(opened.comparing)))
 
 
 # --- what is said -------------------------------------------------------------------------------------------------

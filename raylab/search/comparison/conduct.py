@@ -25,6 +25,7 @@ from raylab.search.study import CONFIRM_SPLITS, SELECT_SPLITS, Phase, Request, R
 from raylab.seeds import Seeds
 
 CHOOSE, COMPARE = "choose", "compare"  # roles of runs
+CHOOSING, COMPARING = "Choose", "Compare"  # phases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,10 +131,10 @@ class Comparing:
         choosing = self.choosing()
         done, runs = self._done(choosing), self.seeds * sum(len(self.labels(case)) for case in self.cases)
         if done < len(choosing):
-            return Phase(name="Choose", done=done, of=len(choosing), left=len(choosing) - done + runs)
+            return Phase(name=CHOOSING, done=done, of=len(choosing), left=len(choosing) - done + runs)
         asked = self.comparing()
         done = self._done(asked)
-        return Phase(name="Compare", done=done, of=len(asked), left=len(asked) - done)
+        return Phase(name=COMPARING, done=done, of=len(asked), left=len(asked) - done)
 
     def scores(self, case: Case, name: str, metric: str = "") -> list[Sequence[float] | None]:
         """Of an arm, by seed: a score of each test example, or None where that run did not finish with finite ones."""

@@ -52,7 +52,7 @@ class Results:
 
 
 def conclude(comparing: Comparing) -> dict[str, Any]:
-    """The results as plain JSON values, None where there is no figure; in the place of a search's verdict."""
+    """The results so far as plain JSON values, None where there is no figure; in the place of a search's verdict."""
     results = Results(comparing)
     contrasts = _contrasts(comparing, results)
     derived = comparing.comparison.derived
@@ -65,6 +65,7 @@ def conclude(comparing: Comparing) -> dict[str, Any]:
         "higher_is_better": HIGHER_IS_BETTER[comparing.metric(first)],
         "decision": "compared",
         "sentence": _summary(contrasts),
+        "runs": {"asked": len(comparing.comparing()), "ended": comparing.phase().done},
         "reference": results.reference,
         "x": comparing.comparison.x,
         "seeds": comparing.seeds,

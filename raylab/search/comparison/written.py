@@ -53,6 +53,10 @@ def _page(study: Study) -> Iterator[str]:
     if not verdict:
         yield "No result yet: the study was stopped before its runs had ended."
         return
+    runs = verdict["runs"]
+    if runs["ended"] < runs["asked"]:
+        yield f"**Not complete**: {runs['ended']} of {runs['asked']} runs have ended. What stands here is no result yet."
+        yield ""
     yield from _findings(verdict)
     for case in verdict["cases"]:
         yield from _case(case, verdict)

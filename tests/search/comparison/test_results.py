@@ -87,6 +87,16 @@ def test_a_study_without_a_result_says_so(tmp_path: Path) -> None:
     assert "No result yet" in written.write(tmp_path / "study").read_text()
 
 
+def test_a_study_that_was_stopped_says_how_far_it_came(tmp_path: Path) -> None:
+    comparing, ledger = comparing_in(tmp_path / "study")
+    with contextlib.suppress(KeyboardInterrupt):
+        conduct(comparing, contextlib.nullcontext(FakeRunner(ledger, comparing.study, limit=7)))
+    ledger.append("verdict", verdict=conclude(comparing))
+    page = written.write(tmp_path / "study").read_text()
+    assert "**Not complete**: 7 of 9 runs have ended" in page
+    assert "2 paired seeds" in page
+
+
 def test_benefit_is_the_share_of_what_the_whole_gains(tmp_path: Path) -> None:
     results = Results(_ran(tmp_path / "study"))
     share = derived.benefit(results, CASES[0], "uniform", none="none", whole="salient")
