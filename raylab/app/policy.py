@@ -149,7 +149,7 @@ def _policy_and_tokenizer(args: argparse.Namespace) -> tuple[Policy, Any, str]:
     tokenizer = named or tokenizer_of(folder)
     card.check_tokenizer(tokenizer, "--tokenizer")
     policy = decode(Policy, {"name": "learned", "path": str(folder), **_fields("learned", args.set)}, where="learned")
-    return policy, tokenizer, f"{card.name}: {_told(Learned)} {_figure(card, 'dev recall at 5')}".strip()
+    return policy, tokenizer, f"{card.name}, learned from {card.learned_on.get('task', 'another task')}: {_told(Learned)}"
 
 
 def card_folder(name: str, storage: Storage) -> Path:
