@@ -10,7 +10,7 @@ from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import DataRequest, fingerprint, load
 from raylab.data.task import SPLITS, TaskData
 from raylab.errors import UserError
-from raylab.models.build import checkpoint_config
+from raylab.models.build import checkpoint_config, longest_text
 from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
 from raylab.storage import Storage
@@ -39,7 +39,8 @@ def ready(data: TaskData, base: ModelSpec, storage: Path, annotations: Iterable[
 def preparation_for(base: ModelSpec) -> Preparation:
     """The tokenizer that goes with a base model, and the longest passage at its scale."""
     size = SIZES[base.scale]
-    return Preparation(tokenizer=base.pretrained, vocab_size=size.vocab_size, max_tokens=size.max_tokens)
+    max_tokens = longest_text(base, size.max_tokens)
+    return Preparation(tokenizer=base.pretrained or base.embeddings, vocab_size=size.vocab_size, max_tokens=max_tokens)
 
 
 def described(data: TaskData, prepared: Prepared) -> dict[str, object]:

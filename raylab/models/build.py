@@ -27,6 +27,7 @@ _DROPOUTS = (
     "dropout_rate", "dropout", "attention_dropout", "activation_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob",
     "embedding_dropout", "mlp_dropout",
 )  # fmt: skip
+_SET_APART = 4  # positions: two symbols around a text, and the two that RoBERTa's count begins after
 
 
 def build(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
@@ -49,6 +50,15 @@ def is_encoder_decoder(spec: ModelSpec) -> bool:
     if spec.pretrained is not None:
         return bool(checkpoint_config(spec.pretrained).is_encoder_decoder)
     return spec.family in ("t5", "bart")
+
+
+def longest_text(spec: ModelSpec, wanted: int) -> int:
+    """Tokens of the longest text that the base model is given: as wanted, or fewer where an encoder's checkpoint has no positions
+    for so many and the symbols around them."""
+    if spec.pretrained is None or is_encoder_decoder(spec):
+        return wanted
+    positions: int = getattr(checkpoint_config(spec.pretrained), "max_position_embeddings", 0)
+    return min(wanted, positions - _SET_APART) if positions > 0 else wanted
 
 
 def _from_checkpoint(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

@@ -12,7 +12,7 @@ from raylab.data.invented import facts
 from raylab.data.prepared import Preparation
 from raylab.data.tokenizer import train_bpe
 from raylab.errors import UserError
-from raylab.models.build import build, is_encoder_decoder
+from raylab.models.build import build, is_encoder_decoder, longest_text
 from raylab.models.encoder import ROOM
 from raylab.models.sizes import SIZES
 from raylab.recipe import ModelSpec
@@ -138,6 +138,13 @@ def test_an_lstm_is_saved_and_loaded_like_any_model(tmp_path: Path, tokenizer: A
     saved.save_pretrained(tmp_path)
     assert same(build(ModelSpec(pretrained=str(tmp_path)), tokenizer, 5), saved)
     assert same(transformers.AutoModel.from_pretrained(tmp_path), saved.base_model)
+
+
+def test_texts_are_no_longer_than_a_checkpoint_has_positions_for(tmp_path: Path) -> None:
+    transformers.BertModel(transformers.BertConfig(**SMALL, max_position_embeddings=40)).save_pretrained(tmp_path)
+    encoder = ModelSpec(pretrained=str(tmp_path))
+    assert [longest_text(encoder, wanted) for wanted in (20, 36, 64)] == [20, 36, 36]
+    assert longest_text(ModelSpec(family="roberta"), 64) == 64
 
 
 def test_a_tokenizer_of_bert_serves(tmp_path: Path) -> None:
