@@ -10,6 +10,7 @@ from transformers import (
 from raylab.models.sizes import size_of
 from raylab.recipe import ModelSpec
 
+RANGE_AT_768 = 0.02  # RoBERTa's; narrower models learn faster from a wider one: 0.05 beat 0.02 and 0.1 at the scale tiny
 ROOM = 64  # positions beside those of the longest text: for symbols before, between and after texts
 
 
@@ -25,5 +26,6 @@ def roberta(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
         intermediate_size=size.inner, max_position_embeddings=positions, type_vocab_size=2, layer_norm_eps=1e-5,
         hidden_dropout_prob=spec.dropout, attention_probs_dropout_prob=spec.dropout, pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        initializer_range=RANGE_AT_768 * (768 / size.width) ** 0.5,
     )  # fmt: skip
     return RobertaPreLayerNormForMaskedLM(config)
