@@ -92,7 +92,7 @@ def test_it_begins_from_a_policy_that_is_there(data: Prepared) -> None:
     start = Extractor(SMALL.extractor(len(data.tokenizer)))
     begun = start.embeddings.weight.detach().clone()
     _, extractor, card = run(replace(SMALL, steps=1, start="supervised-card"), data, start=start)
-    assert (extractor.embeddings.weight - begun).abs().max() < 2 * SMALL.learning_rate, "one step of Adam away"
+    assert (extractor.embeddings.weight - begun).abs().max() < 2 * SMALL.optimization.learning_rate, "one step of Adam away"
     assert card.recipe["start"] == "supervised-card"
 
 

@@ -12,6 +12,7 @@ from raylab.masking.learned.meta.estimators import Name
 from raylab.masking.learned.pairs import MIN_OVERLAP
 from raylab.recipe import ModelSpec
 from raylab.training.checkpoint import Checkpoints
+from raylab.training.optimizer import Optimization
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
 
@@ -54,9 +55,9 @@ class Meta:
     estimator: Name = "credit"
     second_order: bool = True
     temperature: float = 1.0
-    steps: int = 300
+    steps: int = 200
     episodes: int = 2
-    learning_rate: float = 3e-3
+    optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=5e-3, warmup=0.05))
     skipped: float = 0.1
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Meta:
                 f"an episode has {self.inner_pretraining} inner pretraining steps and passages of {self.questions} questions; "
                 "expected at least one question a step."
             )
-        for name in ("pretraining_rate", "finetuning_rate", "temperature", "learning_rate"):
+        for name in ("pretraining_rate", "finetuning_rate", "temperature"):
             if getattr(self, name) <= 0:
                 raise UserError(f"{name} of meta-learning is {getattr(self, name)}; expected a positive number.")
         if not 0 <= self.skipped < 1:

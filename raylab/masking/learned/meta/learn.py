@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.nn.utils import get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from raylab.data.annotation import TokenisedText
 from raylab.data.prepared import Prepared
@@ -126,9 +126,11 @@ def _episodes(
     """Train the inner models plainly, then the policy, in place. Returns how many of its steps were skipped."""
     material = Material(data, parallel.device)
     sources = []
+    # Each worker trains its own: they are the same to the last bit, which credits, differences of small numbers, need
+    alone = Parallel(device=parallel.device)
     for index, held_out in enumerate(folds if config.steps else ()):
         supporting = np.unique([pair.question for fold in folds if fold is not held_out for pair in fold])
-        base = Base(material, config, supporting, derive(seed, "policy", "base", index), parallel)
+        base = Base(material, config, supporting, derive(seed, "policy", "base", index), alone)
         yield from base.train(f"inner model {index + 1} of {len(folds)}")
         sources.append(Source(base, held_out))
     return (yield from _Learning(extractor, sources, config, seed, parallel, checkpoints).run())
@@ -188,7 +190,7 @@ class _Learning:
     ) -> None:  # fmt: skip
         self.extractor, self.sources, self.config, self.seed = extractor, sources, config, seed
         self.parallel, self.checkpoints = parallel, checkpoints
-        self.optimizer = torch.optim.AdamW(extractor.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimizer = config.optimization.optimizer(extractor)
         self.skipped = 0
 
     def run(self) -> Generator[Progress, None, int]:
@@ -200,9 +202,9 @@ class _Learning:
             with self.parallel.adding_gradients(self.extractor):
                 mine = self._accumulate(step)
             outer, corpus, inputs, targets, flops = self.parallel.sum(mine).tolist()
-            self._update(step)
+            rate = self._update(step)
             yield Progress(
-                stage=STAGE, step=step + 1, steps=self.config.steps, learning_rate=self.config.learning_rate,
+                stage=STAGE, step=step + 1, steps=self.config.steps, learning_rate=rate,
                 loss=outer / self.config.episodes, corpus_tokens=int(corpus), input_tokens=int(inputs),
                 target_tokens=int(targets), flops=flops, seconds={"policy": time.perf_counter() - begun},
             )  # fmt: skip
@@ -238,12 +240,16 @@ class _Learning:
         )  # fmt: skip
         return found.surrogate, torch.tensor(counts, dtype=torch.float64, device=self.parallel.device)
 
-    def _update(self, step: int) -> None:
-        """An optimizer step, unless the gradient is not finite. Raises Diverged past the limit of such steps."""
+    def _update(self, step: int) -> float:
+        """An optimizer step, unless the gradient is not finite; its rate. Raises Diverged past the limit of steps left out."""
+        optimization = self.config.optimization
+        rate = optimization.set_rate(self.optimizer, step, self.config.steps)
         gradients = [parameter.grad for parameter in self.extractor.parameters() if parameter.grad is not None]
-        if math.isfinite(get_total_norm(gradients).item()):
+        norm = get_total_norm(gradients)
+        if math.isfinite(norm.item()):
+            clip_grads_with_norm_(self.extractor.parameters(), optimization.clip, norm)
             self.optimizer.step()
-            return
+            return rate
         self.skipped += 1
         limit = round(self.config.skipped * self.config.steps)
         if self.skipped > limit:
@@ -251,3 +257,4 @@ class _Learning:
                 f"meta-learning a masking policy: the gradient was not finite in {self.skipped} of {step + 1} steps, more than "
                 f"the {limit} that are left out; lower its inner rates"
             )
+        return rate
