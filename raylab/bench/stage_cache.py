@@ -44,7 +44,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="raylab-stage-cache-", ignore_cleanup_errors=True) as folder:
         conduct = _study(Path(folder), args.trials)
         _explore(conduct, Path(folder) / "study", args.lanes)
-    return {**counted(conduct), "lanes": args.lanes}
+        return {**counted(conduct), "lanes": args.lanes}
 
 
 def show(result: Mapping[str, Any]) -> None:

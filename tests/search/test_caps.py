@@ -9,10 +9,10 @@ import pytest
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
-from raylab.search.caps import EXPLORATION, SELECTION, Allowance, Caps, Share, Smallest, check_smallest
+from raylab.search.caps import EXPLORATION, SELECTION, Allowance, Caps, Share, Shared, Smallest, check_smallest
 from raylab.search.ledger import Study
 from raylab.search.plan import Plan, plan
-from raylab.search.reading import tokens
+from raylab.search.reading import by_prefix, tokens
 from raylab.search.speed import Pace, Speed
 from raylab.search.study import Conduct, Request, conduct
 from tests import tiny
@@ -42,32 +42,41 @@ class Clock:
 class CostlyRunner(FakeRunner):
     """Runs cost the tokens that they read, and ten seconds each; one that is asked to end before it could is stopped."""
 
-    def __init__(self, *args: Any, data: Prepared, clock: Clock, **options: Any) -> None:
+    def __init__(self, *args: Any, data: Prepared, clock: Clock, cache: set[str] | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.data, self.clock = data, clock
+        self.data, self.clock, self.cache = data, clock, cache
         self.stopped: list[str] = []
 
     def used(self, request: Request) -> dict[str, float]:
         self.clock.now += A_RUN_S
-        return {"tokens": tokens(request.recipe, request.seeds, self.data)}
+        if self.cache is None:
+            return {"tokens": tokens(request.recipe, request.seeds, self.data)}
+        read = sum(n for _, n in by_prefix(request.recipe, request.seeds, self.data, self.cache))
+        self.cache |= set(request.stages)
+        return {"tokens": read}
 
 
 def capped(
-    folder: Path, data: Prepared, clock: Clock | None = None, **caps: Any
-) -> tuple[Conduct, CostlyRunner, Plan, Allowance]:
-    """A study on one lane under caps, ready to run: a new one, or one that goes on."""
+    folder: Path, data: Prepared, clock: Clock | None = None, space: str = "masking", cache: set[str] | None = None,
+    keeps: bool = True, **caps: Any,
+) -> tuple[Conduct, CostlyRunner, Plan, Allowance]:  # fmt: skip
+    """A study on one lane under caps, ready to run: a new one, or one that goes on. cache: the stages in it, if there is one.
+    keeps: what is trained."""
     clock = clock or Clock()
-    study, ledger = conduct_in(folder, data, clock=clock, setting=READING, trials=9, seeds=5)
+    study, ledger = conduct_in(folder, data, clock=clock, setting=READING, trials=9, seeds=5, space=space)
+    shared = None if cache is None else Shared(held=frozenset(cache), room_bytes=10**9)
     if study.study.runs:
         study.study.apply(ledger.append("resumed"))
-    cost = plan(study, lanes=1, parameters=1, speed=SPEED)
+    cost = plan(study, lanes=1, parameters=1, speed=SPEED, cache=shared)
     given = Caps(**caps)
     left_s = given.seconds_left(study.study, devices=1)
     allowance = Allowance(
-        given, study.study, data, seed=0, share=cost.share, lanes=1, seconds_left=left_s, run_s=A_RUN_S, clock=clock
-    )
+        given, study.study, data, seed=0, share=cost.share, lanes=1, seconds_left=left_s, run_s=A_RUN_S, clock=clock,
+        cache=shared,
+    )  # fmt: skip
     study.allowance = allowance
-    return study, CostlyRunner(ledger, study.study, data=data, clock=clock), cost, allowance
+    runner = CostlyRunner(ledger, study.study, data=data, clock=clock, cache=cache if keeps else None)
+    return study, runner, cost, allowance
 
 
 def read(study: Conduct) -> int:
@@ -91,6 +100,36 @@ def test_tokens_are_never_overshot_and_there_is_a_verdict(share: float, whole: i
     assert read(study) <= round(share * whole)
     assert verdict is not None and verdict["seeds"] >= 2 and verdict["difference"] is not None
     assert share == 1 or study.capped()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_what_runs_share_counts_once(held: bool, tmp_path: Path, data: Prepared) -> None:
+    """A cap of a few beginnings is enough for nine trials and the first look of a verdict of ten runs."""
+    cache: set[str] = set()
+    if held:
+        first, runner, *_ = capped(tmp_path / "before", data, space="hyperparameters", cache=cache)
+        conduct(first, nullcontext(runner))
+    study, runner, cost, _ = capped(tmp_path / "a", data, space="hyperparameters", cache=set(cache))
+    assert cost.smallest.tokens == 0 if held else cost.smallest.tokens > 0
+    cap = max(1, cost.smallest.tokens)
+    study, runner, *_ = capped(tmp_path / "s", data, space="hyperparameters", cache=cache, max_tokens=cap)
+    verdict = conduct(study, nullcontext(runner))
+    assert verdict is not None and verdict["n_seeds"] >= 2
+    assert len(study.study.of_role("explore")) == 9
+    assert read(study) <= cap
+
+
+def test_a_cache_that_keeps_nothing_is_found_out(tmp_path: Path, data: Prepared) -> None:
+    """At most one run, which was admitted before that was known, reads more than was meant."""
+    _, _, cost, _ = capped(tmp_path / "a", data, space="hyperparameters", cache=set())
+    alone = cost.known[1]
+    study, runner, *_ = capped(
+        tmp_path / "s", data, space="hyperparameters", cache=set(), keeps=False, max_tokens=cost.smallest.tokens
+    )
+    conduct(study, nullcontext(runner))
+    explored = sum(run.metrics["tokens"] for run in study.study.of_role("explore"))
+    assert len(study.study.of_role("explore")) == 2 and explored == 2 * alone
+    assert "no room for" in study.capped()[EXPLORATION]
 
 
 def test_the_smallest_useful_search_is_enough(tmp_path: Path, data: Prepared) -> None:
