@@ -51,6 +51,10 @@ class Registry:
             self._known[key] = self._only_class(self._load(name, files[name]))
         return self._known[key]
 
+    def files(self) -> tuple[Path, ...]:
+        """Where the plugins are read from."""
+        return tuple(self._files().values())
+
     def _files(self) -> dict[str, Path]:
         relative = Path(*self.package.split(".")[1:])
         folders = [Path(__file__).parent / relative, *(folder / relative for folder in _plugin_folders)]

@@ -7,7 +7,8 @@ from pathlib import Path
 from raylab.data.annotation import Annotation
 from raylab.data.family import family_of
 from raylab.data.prepared import Preparation, Prepared, prepare
-from raylab.data.source import DataRequest, fingerprint, load
+from raylab.data.remembered import content_of, load_again
+from raylab.data.source import DataRequest
 from raylab.data.task import SPLITS, TaskData
 from raylab.errors import UserError
 from raylab.models.build import checkpoint_config, longest_text
@@ -28,12 +29,12 @@ def load_for(request: DataRequest, pretrained: str | None) -> TaskData:
     """Load the task. A checkpoint without weights is told before the data are read."""
     if pretrained is not None:
         checkpoint_config(pretrained)
-    return load(request)
+    return load_again(request)
 
 
 def ready(data: TaskData, base: ModelSpec, storage: Path, annotations: Iterable[Annotation] = ()) -> Prepared:
     """The task made ready for `base` below `storage`."""
-    return prepare(data, fingerprint(data), preparation_for(base), storage, annotations)
+    return prepare(data, content_of(data), preparation_for(base), storage, annotations)
 
 
 def preparation_for(base: ModelSpec) -> Preparation:

@@ -61,7 +61,7 @@ class DataRequest:
 
 def load(request: DataRequest) -> TaskData:
     """The task, ready to train on. Raises UserError for whatever is wrong with the request or the files."""
-    path = _local_path(request)
+    path = local_path(request)
     if path is not None:
         return _from_local(request, path)
     if request.splits:
@@ -84,8 +84,8 @@ def fingerprint(data: TaskData) -> str:
     if data.family != QUESTION_ANSWERING:
         content.update(canonical([data.family, data.labels]).encode())
     for split in SPLITS:
-        content.update(canonical([split, encode(data.splits[split])]).encode())
-    content.update(canonical(encode(data.corpus)).encode())
+        content.update(canonical([split, encode(tuple(data.splits[split]))]).encode())
+    content.update(canonical(encode(tuple(data.corpus))).encode())
     return content.hexdigest()
 
 
@@ -101,7 +101,7 @@ def builtin() -> tuple[str, ...]:
     return (ATLAS, *TASKS)
 
 
-def _local_path(request: DataRequest) -> Path | None:
+def local_path(request: DataRequest) -> Path | None:
     """Where the questions lie on this machine, or None if they are to be read from elsewhere."""
     name, source, data_dir = request.dataset, request.source, request.data_dir
     if name in builtin() or source in ("hub", "builtin"):

@@ -12,22 +12,22 @@ from typing import Any, overload
 import numpy as np
 
 from raylab.data.files import written_once
-from raylab.data.task import Example
+from raylab.data.task import Example, Passage
 
 CHUNK = 4096  # texts a call of the tokenizer: bounds memory
 
 
 class StoredExamples(Sequence[Any]):
-    """The examples of a split, one JSON object a line, each read when it is asked for."""
+    """The examples of a split, or the passages of a corpus, one JSON object a line, each read when it is asked for."""
 
-    def __init__(self, path: Path, kind: type[Example]) -> None:
-        self._kind = kind
+    def __init__(self, path: Path, kind: Callable[..., Any]) -> None:
+        self.path, self._kind = path, kind
         self._ends_E = np.load(path.with_suffix(".npy"), mmap_mode="r")
         with open(path, "rb") as file:  # an empty file cannot be mapped
             self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
     @staticmethod
-    def write(examples: Iterable[Example], path: Path) -> None:
+    def write(examples: Iterable[Example | Passage], path: Path) -> None:
         """Write examples to `path`, a .jsonl file, and where each ends, in bytes, beside it."""
         ends = []
         with open(path, "wb") as file:
@@ -56,7 +56,7 @@ class StoredExamples(Sequence[Any]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def example_of(kind: Callable[..., Example], stored: dict[str, Any]) -> Any:
+def example_of(kind: Callable[..., Any], stored: dict[str, Any]) -> Any:
     """An example from its JSON form: lists are the tuples that they were."""
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
 
