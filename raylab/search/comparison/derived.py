@@ -46,14 +46,17 @@ def benefit(results: Results, case: Case, arm: str, *, none: str, whole: str) ->
 
 def benefits(results: Results, arms: Sequence[str], *, none: str, whole: str, cases: Sequence[Case] | None = None) -> Section:
     """Each arm's benefit in every case, and over all of them: the mean of the cases' ratios, and the ratio of their mean
-    differences, which papers do not always tell apart."""
+    differences (where they share a measure), which papers do not always tell apart."""
     chosen = tuple(cases if cases is not None else results.cases)
+    over_all = ["mean of ratios"] if len(chosen) > 1 else []
+    if over_all and len({results.metric(case) for case in chosen}) == 1:  # points and bits have no mean
+        over_all.append("ratio of means")
     rows = []
     for arm in arms:
         drawn = [_drawn(results, case, (arm, none, whole)) for case in chosen]
-        over_all = [_share(drawn, of_means=False), _share(drawn, of_means=True)] if len(chosen) > 1 else []
-        rows.append((arm, *(_share([one], of_means=False).percent() for one in drawn), *(s.percent() for s in over_all)))
-    columns = ("arm", *(case.name for case in chosen), *(("mean of ratios", "ratio of means") if len(chosen) > 1 else ()))
+        shares = [_share(drawn, of_means=name == "ratio of means") for name in over_all]
+        rows.append((arm, *(_share([one], of_means=False).percent() for one in drawn), *(s.percent() for s in shares)))
+    columns = ("arm", *(case.name for case in chosen), *over_all)
     note = (
         f"(arm - {none}) / ({whole} - {none}), with 95 % intervals by a bootstrap over seeds and examples; not defined where "
         f"{whole} and {none} cannot be told apart."

@@ -38,6 +38,10 @@ class Results:
         """Labels, in the order of the study's file."""
         return self._comparing.labels(case)
 
+    def metric(self, case: Case) -> str:
+        """The measure that compares the arms of a case."""
+        return self._comparing.metric(case)
+
     def scores(self, case: Case, arm: str, metric: str = "") -> Scores:
         """By seed, a score of every test example; None for a seed whose run did not finish."""
         return self._comparing.scores(case, arm, metric)

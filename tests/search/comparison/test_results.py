@@ -117,6 +117,9 @@ def test_ratios_over_cases_are_averaged_both_ways() -> None:
     class Known:
         cases = (CASES[0], replace(CASES[0], name="second"))
 
+        def metric(self, case: Any) -> str:
+            return "bits_per_answer"
+
         def scores(self, case: Any, arm: str, metric: str = "") -> list[list[float]]:
             whole, share = {"first": (2.0, 0.5), "second": (8.0, 0.25)}[case.name]
             return [[{"none": 0.0, "arm": share * whole, "whole": whole}[arm]] * 4] * 3
