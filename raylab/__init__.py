@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raylab.app.notebook import Cost, Result, Study, load
     from raylab.errors import UserError
-    from raylab.loaded import load_model
     from raylab.masking.learned.loaded import load_policy
+    from raylab.models.loaded import load_model
 
 __version__ = "0.1.0"
 __all__ = ["Cost", "Result", "Study", "UserError", "load", "load_model", "load_policy"]
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
         return UserError
     if name == "load_model":
-        from raylab.loaded import load_model
+        from raylab.models.loaded import load_model
 
         return load_model
     if name == "load_policy":

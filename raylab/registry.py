@@ -10,7 +10,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from raylab.errors import UserError, unknown
 
@@ -41,7 +41,7 @@ class Registry:
         """All names, sorted, without importing any of them."""
         return tuple(sorted(self._files()))
 
-    def get(self, name: str) -> type:
+    def get(self, name: str) -> type[Any]:
         """The plugin class of that name. Raises UserError (with the nearest name) if there is none."""
         key = (tuple(_plugin_folders), name)
         if key not in self._known:

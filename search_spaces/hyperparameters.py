@@ -9,6 +9,7 @@ often whatever the batch size: a larger batch makes fewer steps.
 from dataclasses import replace
 
 from raylab.models.build import is_encoder_decoder
+from raylab.models.rates import pretraining_rates
 from raylab.recipe import Recipe
 from raylab.search.space import Chooser, Setting
 from raylab.stages.denoise import Denoise
@@ -45,6 +46,7 @@ def _pretraining(setting: Setting) -> Denoise:
     return Denoise(
         policy=policy(**given), target="spans" if is_encoder_decoder(setting.base) else "tokens",
         budget_tokens=setting.budget_tokens, batch_size=setting.batch_size,
+        optimization=Optimization(learning_rate=pretraining_rates(setting.base).usual),
     )  # fmt: skip
 
 

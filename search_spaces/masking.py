@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from raylab.masking.policy import Policy
 from raylab.models.build import is_encoder_decoder
+from raylab.models.rates import pretraining_rates
 from raylab.recipe import Recipe
 from raylab.search.space import Chooser, Setting
 from raylab.stages.denoise import Denoise
@@ -25,6 +26,7 @@ SENTENCE_BUDGET = 0.4
 
 def recipe(choose: Chooser, setting: Setting) -> Recipe:
     """Draw one recipe."""
+    rates = pretraining_rates(setting.base)
     name = choose.option("policy", setting.policies)
     policy, given = setting.policy(name)
     target = choose.option("target", ("spans", "sentence") if is_encoder_decoder(setting.base) else ("tokens",))
@@ -35,7 +37,9 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
         budget_tokens=budget,
         corpus_share=choose.option("corpus_share", (1.0, 0.5)),
         batch_size=setting.batch_size,
-        optimization=Optimization(learning_rate=choose.number("learning_rate", 1e-3, 1e-2, default=4e-3, log=True)),
+        optimization=Optimization(
+            learning_rate=choose.number("learning_rate", rates.low, rates.high, default=rates.usual, log=True)
+        ),
     )
     finetune = Finetune(steps=setting.finetune_steps, batch_size=setting.batch_size)
     return Recipe(base=setting.base, stages=(denoise,), task=setting.task, finetune=finetune)

@@ -15,6 +15,7 @@ from typing import Any
 
 from raylab.masking.policies.uniform import Uniform
 from raylab.models.build import is_encoder_decoder
+from raylab.models.rates import pretraining_rates
 from raylab.recipe import ModelSpec, Recipe, Stage
 from raylab.search.space import Chooser, Setting
 from raylab.stages.denoise import Denoise
@@ -24,10 +25,12 @@ from raylab.stages.init_from_statistics import InitFromStatistics
 from raylab.stages.synthesize import Synthesize
 from raylab.synthetic.task import SyntheticTask
 from raylab.training.objective import Objective
+from raylab.training.optimizer import Optimization
 
 BASELINE = "no pretraining"
 SYNTHETIC = ("set", "identity", "lime")
 USUAL = Finetune().optimization
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 def recipe(choose: Chooser, setting: Setting) -> Recipe:
@@ -79,9 +82,16 @@ def _denoise(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
     name = choose.option("policy", policies := _policies(setting), "uniform" if "uniform" in policies else None)
     policy, given = setting.policy(name)
     return Denoise(
-        policy=policy(**given, **choose.knobs(name, policy)), target=target, budget_tokens=setting.budget_tokens,
-        batch_size=setting.batch_size,
+        policy=policy(**given, **choose.knobs(name, policy)), target=target,
+        **_reading(choose, setting, pretraining_rates(base).usual),
     )  # fmt: skip
+
+
+def _reading(choose: Chooser, setting: Setting, usual_rate: float) -> dict[str, Any]:
+    """What every stage that reads has: of a few learning rates one, so that recipes may still begin alike."""
+    rate = choose.option("learning_rate", RATES, usual_rate)
+    sizes = {"budget_tokens": setting.budget_tokens, "batch_size": setting.batch_size}
+    return {**sizes, "optimization": Optimization(learning_rate=rate)}
 
 
 def _policies(setting: Setting) -> list[str]:
@@ -91,12 +101,12 @@ def _policies(setting: Setting) -> list[str]:
 
 
 def _discriminate(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
-    return Discriminate(policy=Uniform(), budget_tokens=setting.budget_tokens, batch_size=setting.batch_size)
+    return Discriminate(policy=Uniform(), **_reading(choose, setting, pretraining_rates(base).usual))
 
 
 def _synthesize(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:
     task = SyntheticTask.registry.get(choose.option("synthetic", SYNTHETIC))
-    return Synthesize(task=task(), budget_tokens=setting.budget_tokens, batch_size=setting.batch_size)
+    return Synthesize(task=task(), **_reading(choose, setting, 2e-3))
 
 
 def _statistics(choose: Chooser, setting: Setting, base: ModelSpec) -> Stage:

@@ -24,7 +24,8 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
     """Draw one recipe."""
     if not is_encoder_decoder(setting.base):
         raise UserError(
-            "synthetic tasks are written by a decoder, and the base model has none. Take --family t5 or bart, or such a checkpoint with --base."
+            "synthetic tasks are written by a decoder, and the base model has none. Take --family t5 or bart, or such a "
+            "checkpoint with --base."
         )
     task = SyntheticTask.registry.get(choose.option("task", _tasks()))
     synthesize = Synthesize(

@@ -25,7 +25,8 @@ def learn(args: argparse.Namespace) -> Path:
         raise UserError(f"--threads is {args.threads}; expected 1 or more.")
     if args.to and args.to.exists():
         raise UserError(f"--to {args.to} exists; give a new folder.")
-    kind, fields, given = learner(args.how), _fields(args.how, args.set), {}
+    kind, fields = learner(args.how), _fields(args.how, args.set)
+    given: dict[str, Any] = {}
     if args.start:
         if "start" not in {field.name for field in dataclasses.fields(kind)}:
             raise UserError(f"--start is for `raylab policy learn meta`; {args.how} masking begins anew.")

@@ -59,7 +59,7 @@ def resolve(given: Mapping[str, Any], has_gpu: bool) -> dict[str, Any]:
 def fitted(options: Mapping[str, Any], family: str) -> dict[str, Any]:
     """The options for data of a family of tasks: its own measure, a model that can learn it and the policies that the model can
     be asked with, where they were not given. Raises UserError where what was given does not fit."""
-    task = Objective.registry.get(family)
+    task: type[Objective] = Objective.registry.get(family)
     measures = family_of(family).measures
     found = {**options, "metric": options["metric"] or next(iter(measures)), "family": options["family"] or _model_of(task)}
     if found["metric"] not in measures:
@@ -85,13 +85,18 @@ def _words(name: str) -> str:
 def _fitting(named: Sequence[str] | None, writes: bool) -> list[str]:
     """The policies named, or else all that the model can be asked with."""
     names = named or policies_by_default()
-    unfit = [] if writes else [n for n in names if n in Policy.registry.names() and Policy.registry.get(n).inserts]
+    unfit = [] if writes else [name for name in names if name in Policy.registry.names() and _inserts(name)]
     if named and unfit:
         raise UserError(
             f"--policies {unfit[0]}: it sets mask symbols where nothing is hidden, which asks nothing of an encoder. Leave it "
             "out, or take an encoder-decoder (--family t5)."
         )
     return [name for name in names if name not in unfit]
+
+
+def _inserts(policy: str) -> bool:
+    found: type[Policy] = Policy.registry.get(policy)
+    return found.inserts
 
 
 def stored(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,8 +138,13 @@ def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_AN
     """The study's settings on a task of a family. Raises UserError for a `--set` that is not key=value or no positive number."""
     numbers, fixed = numbers_of(options)
     setting = Setting(
-        task=task, task_family=family, base=base_of(options), policies=tuple(options["policies"]), fixed=fixed,
-        learned=options.get("learned", {}), **numbers,
+        task=task,
+        task_family=family,
+        base=base_of(options),
+        policies=tuple(options["policies"]),
+        fixed=fixed,
+        learned=options.get("learned", {}),
+        **numbers,
     )
     return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})
 

@@ -65,7 +65,7 @@ def _write(data: TaskData, folder: Path) -> None:
 
 
 def _read(folder: Path) -> TaskData:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in _meta(folder).items()}
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in _meta(folder).items()}
     del fields["fingerprint"]
     kind = family_of(fields["family"]).example
     splits: dict[str, Any] = {split: StoredExamples(path, kind) for split, path in zip(SPLITS, _splits(folder), strict=True)}

@@ -90,9 +90,10 @@ class Headed(nn.Module):
         self.body.save_pretrained(folder)
         own = {name: weights for name, weights in self.state_dict().items() if not name.startswith("body.")}
         save_file({name: weights.detach().cpu().contiguous() for name, weights in own.items()}, Path(folder) / HEADS)
+        heads: dict[str, Any] = dict(self.heads.items())
         told = {
             name: {"kind": type(head).__name__, "outputs": head.out.out_features, "frozen": name in self.mixes}
-            for name, head in self.heads.items()
+            for name, head in heads.items()
         }
         (Path(folder) / "heads.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 

@@ -65,7 +65,8 @@ def before_learning(recipe: Recipe) -> Recipe:
     """A recipe that costs the same and can be tried before its policy is learned: masking with a learned policy costs what
     salient masking costs, as both read spans that were found before."""
     stages = tuple(
-        replace(stage, policy=_standing_in(stage.policy)) if hasattr(stage, "policy") else stage for stage in recipe.stages
+        replace(stage, policy=_standing_in(stage.policy)) if hasattr(stage, "policy") else stage  # type: ignore[type-var]
+        for stage in recipe.stages
     )
     return replace(recipe, stages=stages)
 

@@ -66,9 +66,9 @@ def test_a_checkpoint_stands_beside_its_statistics(monkeypatch: pytest.MonkeyPat
     [
         ({}, "no pretraining"),
         ({"base": "lstm"}, "no pretraining; lstm"),
-        ({"pretraining": "denoise", "mode": "frozen"}, "uniform -> tokens, lr 0.004; finetuning frozen"),
-        ({"pretraining": "discriminate"}, "discriminate uniform, lr 0.004"),
-        ({"pretraining": "synthesize", "synthetic": "lime"}, "synthesize lime, lr 0.004; t5"),
+        ({"pretraining": "denoise", "mode": "frozen"}, "uniform -> tokens, lr 0.001; finetuning frozen"),
+        ({"pretraining": "discriminate"}, "discriminate uniform, lr 0.001"),
+        ({"pretraining": "synthesize", "synthetic": "lime"}, "synthesize lime, lr 0.002; t5"),
         ({"finetune_learning_rate": 0.001}, "no pretraining; finetuning lr 0.001"),
     ],
 )

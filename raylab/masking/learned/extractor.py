@@ -64,7 +64,8 @@ class Extractor(nn.Module):
 
     def log_probs(self, input_ids_BT: torch.Tensor, attention_BT: torch.Tensor, maskable_BT: torch.Tensor) -> torch.Tensor:
         """The log-probability of each span of each passage, (B, T, L); as `span_log_probs`."""
-        return span_log_probs(*self(input_ids_BT, attention_BT), maskable_BT & attention_BT.bool(), self.config.longest)
+        start_BT, end_BT = self(input_ids_BT, attention_BT)
+        return span_log_probs(start_BT, end_BT, maskable_BT & attention_BT.bool(), self.config.longest)
 
     def flops_a_token(self) -> float:
         """Floating-point operations of a forward pass, two a weight; embeddings are looked up, not multiplied."""

@@ -12,7 +12,6 @@ from raylab.masking.sampling import mask_of, ordered, picked
 from raylab.masking.schedule import require
 from raylab.recipe import NOT_IN_KEY, knob
 
-
 LEARNERS = ("supervised", "meta")  # ways to learn a policy: by these names a search knows those that it learns itself
 
 

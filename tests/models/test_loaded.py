@@ -9,8 +9,8 @@ import torch
 import raylab
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.errors import UserError
-from raylab.loaded import load_model
 from raylab.models.build import build
+from raylab.models.loaded import load_model
 from raylab.recipe import ModelSpec, digest
 from raylab.stages.finetune import Finetune
 from raylab.training.context import Context
