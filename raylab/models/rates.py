@@ -16,8 +16,8 @@ class Rates:
 
 
 def pretraining_rates(spec: ModelSpec) -> Rates:
-    """Encoders take less than encoder-decoders: on the questions of TREC a tiny one that was pretrained at 4e-3 and finetuned came
-    to an accuracy of 0.47, at 1e-3 to 0.71, and without pretraining to 0.71 (one seed, on dev)."""
+    """Encoders take less than encoder-decoders: on the questions of TREC a tiny one that was pretrained at 4e-3 and finetuned
+    came to an accuracy of 0.47, at 1e-3 to 0.71, and without pretraining to 0.71 (one seed, on dev)."""
     if is_encoder_decoder(spec):
         return Rates(low=1e-3, usual=4e-3, high=1e-2)
     return Rates(low=2e-4, usual=1e-3, high=4e-3)

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raylab.models.build import build
 from raylab.recipe import ModelSpec, encode
 from raylab.search.labels import label
 from raylab.search.space import Setting, load_space
+from tests.models.test_encoder_decoder import Vocabulary
 from tests.search.small_study import SETTING, Draws
 
 HEADED = replace(SETTING, base=ModelSpec(family="roberta"), task_family="classification")
@@ -52,13 +55,12 @@ def _drawn(seed: int, setting: Setting) -> Any:
     return SPACE.recipe(Draws(seed), setting)
 
 
-def test_a_checkpoint_stands_beside_its_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = replace(HEADED, base=ModelSpec(pretrained="some/encoder"))
-    monkeypatch.setitem(SPACE.recipe.__globals__, "is_encoder_decoder", lambda spec: False)
-    drawn: list[Any] = [_drawn(seed, setting) for seed in range(200)]
+def test_a_checkpoint_stands_beside_its_statistics(tmp_path: Path) -> None:
+    build(ModelSpec(family="roberta"), Vocabulary(300), 0).save_pretrained(tmp_path)  # type: ignore[arg-type]
+    drawn = [_drawn(seed, replace(HEADED, base=ModelSpec(pretrained=str(tmp_path)))) for seed in range(200)]
     sources = {r.stages[0].source for r in drawn if SPACE.family(r) == "init_from_statistics"}
-    assert sources == {"some/encoder"}
-    assert {r.base.pretrained or r.base.family for r in drawn} == {"some/encoder", "lstm"}
+    assert sources == {str(tmp_path)}
+    assert {r.base.pretrained or r.base.family for r in drawn} == {str(tmp_path), "lstm"}
 
 
 @pytest.mark.parametrize(
