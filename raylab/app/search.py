@@ -29,8 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--trials", type=int, metavar="N", help="recipes to try (default: 12)")
     what.add_argument("--seed", type=int, metavar="S", help="seed of the study (default: 0)")
     what.add_argument("--scale", metavar="SCALE", help="tiny, small or base (default: tiny, with a GPU small)")
-    what.add_argument("--family", metavar="FAMILY", help="t5 or bart, for random weights (default: t5)")
-    what.add_argument("--base", metavar="NAME_OR_PATH", help="a pretrained encoder-decoder instead of random weights")
+    what.add_argument(
+        "--family", metavar="FAMILY", help="t5, bart, roberta or lstm, from random weights (default: what fits the data)"
+    )
+    what.add_argument(
+        "--base", metavar="NAME_OR_PATH", help="a checkpoint instead of random weights: an encoder-decoder, or an encoder"
+    )
     what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
     add_space_arguments(what)
     how = parser.add_argument_group("how and where")
@@ -67,7 +71,7 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
         metavar="STUDY",
         help="try first what an earlier study found best, the more of it the more alike the data are; may be repeated",
     )
-    what.add_argument("--metric", metavar="METRIC", help=f"what selects and decides {default('bits_per_answer')}")
+    what.add_argument("--metric", metavar="METRIC", help=f"what selects and decides {default('what fits the data')}")
     what.add_argument(
         "--seeds", type=int, metavar="N",
         help=f"most fresh paired seeds of the verdict; a clear one takes 3 {default('10')}",
