@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,17 +16,20 @@ from raylab.training.context import Context
 from raylab.training.loop import StepBatch
 from raylab.training.progress import Progress
 
+ITSELF = "itself"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitFromStatistics(Stage):
     """Draw the model's weights anew from a checkpoint's statistics; it takes no step. Token embeddings stay as they are.
 
     source: a folder or a Hub name, to be reached wherever runs run, as a base model's; of the same architecture as the model, if
-    not of its size. grouping: what has a mean and a deviation of its own: "parameter" (each), "layer" (in each layer the
-    products, the norms, ...), "role" (the same place in all layers), "whole_model" (all products, all norms, ...), or, of the
-    norms before attention alone, each ("pre_attention_norm"); "constant_norm" needs no source, it sets those to `constant`.
-    form: "mean_std", normal distributions with both; "scale", norms become their mean, all others get the mean 0: the paper's
-    whole-model scale is that of "whole_model".
+    not of its size; or "itself": what the stages before have made of the model, of which then nothing else is kept. grouping:
+    what has a mean and a deviation of its own: "parameter" (each), "layer" (in each layer the products, the norms, ...), "role"
+    (the same place in all layers), "whole_model" (all products, all norms, ...), or, of the norms before attention alone, each
+    ("pre_attention_norm"); "constant_norm" needs no source, it sets those to `constant`. form: "mean_std", normal distributions
+    with both; "scale", norms become their mean, all others get the mean 0: the paper's whole-model scale is that of
+    "whole_model".
     """
 
     source: str | None = None
@@ -50,6 +54,11 @@ class InitFromStatistics(Stage):
         if self.source is None:
             set_norms(body, self.constant)
             return
+        if self.source == ITSELF:
+            moments = measured(body, self.grouping)
+            body.load_state_dict(_begun(body, seed).state_dict())
+            redraw(body, moments, self.grouping, self.form, seed)
+            return
         source = checkpoint(self.source)
         _check_architecture(self.source, source, body)
         try:
@@ -64,6 +73,13 @@ class InitFromStatistics(Stage):
     def batches(self, model: nn.Module, context: Context) -> Callable[[int], StepBatch]:
         """There are none."""
         raise IndexError("initialisation from statistics takes no step")
+
+
+def _begun(body: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """A model like this one with the random weights that a run of that seed begins from (raylab.models.build)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return type(body)(body.config)
 
 
 def _check_architecture(name: str, source: PreTrainedModel, body: PreTrainedModel) -> None:

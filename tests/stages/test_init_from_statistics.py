@@ -1,5 +1,6 @@
 """Initialisation from statistics as a stage: its source, what it refuses, and a run that begins with it."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
 from raylab.models.build import build
+from raylab.models.statistics import measured
 from raylab.recipe import ModelSpec
-from raylab.stages.init_from_statistics import InitFromStatistics
+from raylab.stages.init_from_statistics import ITSELF, InitFromStatistics
 from raylab.training.context import Context
 from tests import tiny
 
@@ -81,3 +83,19 @@ def test_another_architecture_is_told_with_what_does_not_match(
 def test_settings_that_do_not_go_together_are_told(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         InitFromStatistics(**settings)
+
+
+def test_a_model_is_drawn_anew_from_its_own_statistics(data: Prepared) -> None:
+    """What was trained is gone but for its moments; embeddings are those from before the training."""
+    context = Context(data=data, seeds=tiny.SEEDS)
+    begun = build(ModelSpec(), data.tokenizer, tiny.SEEDS.init)
+    trained = copy.deepcopy(begun)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.mul_(3.0).add_(0.01)
+    expected = measured(trained, "parameter")
+    list(InitFromStatistics(source=ITSELF).run(trained, context))
+    assert torch.equal(trained.get_input_embeddings().weight, begun.get_input_embeddings().weight)
+    found = measured(trained, "parameter")
+    for name, moments in expected.items():
+        assert found[name].std == pytest.approx(moments.std, rel=0.35, abs=1e-3), name

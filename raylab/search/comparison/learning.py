@@ -2,50 +2,33 @@
 
 import time
 from collections.abc import Generator
-from typing import Any, Protocol
+from pathlib import Path
 
-from raylab.data.files import written_once
 from raylab.data.prepared import Prepared
-from raylab.masking.learned.card import Card, read, save
-from raylab.masking.learned.extractor import Extractor
+from raylab.masking.learned import product
+from raylab.masking.learned.product import Learner
 from raylab.masking.policies.learned import Learned
-from raylab.recipe import NUMERICS_VERSION, digest, encode
 from raylab.search.comparison.declared import At
 from raylab.training.progress import Progress
 
 TOLD_EVERY_S = 10.0
 
 
-class Learner(Protocol):
-    """How a policy is learned: raylab.masking.learned.supervised.Supervised, raylab.masking.learned.meta."""
-
-    def learn(self, data: Prepared, seed: int) -> Generator[Progress, None, tuple[Extractor, Card]]:
-        """Yields a Progress a step; returns the extractor and its card."""
-
-
 def learned(at: At, how: Learner, data: Prepared | None = None) -> Learned:
     """The policy that is learned so on these data (None: the case's), with the seed of the arms."""
-    data, learner = data or at.data, type(how).__name__.lower()
-    key = digest([learner, encode(how), at.seeds.init, data.fingerprint, NUMERICS_VERSION])
-    folder, what = at.storage / "products" / key, f"{at.case.name}, seed {at.replicate}: {learner} masking of {data.task}"
-    if not folder.exists():
-        with written_once(folder) as unfinished:
-            extractor, card = _told(at, how.learn(data, at.seeds.init), what)
-            save(unfinished, extractor, card, data.tokenizer)
-        at.tell(f"{what} learned in {read(folder).cost['seconds']:.0f} s")
-    return Learned(product=key, learner=learner)
+    data, name, begun = data or at.data, type(how).__name__.lower(), time.monotonic()
+    what = f"{at.case.name}, seed {at.replicate}: {name} masking of {data.task}"
+    _told(at, product.learned(how, data, at.seeds.init, at.storage), what, begun)
+    return Learned(product=product.key_of(how, data, at.seeds.init), learner=name)
 
 
-def _told(at: At, steps: Generator[Progress, None, tuple[Extractor, Card]], what: str) -> tuple[Extractor, Card]:
-    """What learning returns; how far it is, now and then."""
-    begun = told = time.monotonic()
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Any = end.value
-            return result[0], result[1]
+def _told(at: At, steps: Generator[Progress, None, Path], what: str, begun: float) -> None:
+    """Learn, and say how far it is, now and then."""
+    told, step = begun, None
+    for step in steps:
         now = time.monotonic()
         if now - told >= TOLD_EVERY_S:
             told, left_s = now, (now - begun) / step.step * (step.steps - step.step)
             at.tell(f"{what}: step {step.step} of {step.steps}, about {left_s:.0f} s left")
+    if step is not None:
+        at.tell(f"{what} learned in {time.monotonic() - begun:.0f} s")
