@@ -60,7 +60,7 @@ def _verdict(study: Study, verdict: dict[str, Any]) -> Iterator[tuple[str, Rende
     arms = [[arm["label"], figure(arm["mean"]), _interval(arm), str(arm["seeds"])] for arm in verdict.get("arms", [])]
     if arms:
         yield "Test", table("recipe", f">{Measure.of(study).words}", ">95 % interval", ">seeds", rows=arms)
-        yield "", Text("These intervals may overlap: the verdict compares question by question, seed by seed.", style="dim")
+        yield "", Text("These intervals may overlap: the verdict compares example by example, seed by seed.", style="dim")
 
 
 def show_next(opened: Opened, out: Console, report: str) -> None:

@@ -36,19 +36,24 @@ def conclude(
     prose_mask: a question at a time, True where it rests on somebody's prose instead of a rendered template; None if
     nothing was rendered. Where prose alone decides otherwise, the sentence says so. confidence: at which an interval of
     the headline is drawn, so that it is one of 95 % in spite of the looks there were. tied: the labels of candidates that
-    selection could not tell from the winner.
+    selection could not tell from the winner. Where the winner is the baseline itself, the sentence is that of the first arm
+    beside it.
     """
     winner, baseline = _only(arms, "winner"), _only(arms, "baseline")
     beside = [arm for arm in arms if arm.role == "beside"]
+    rows = _all_beside(winner, beside, metric, higher_is_better) if winner else []
+    headline = _headline(winner, baseline, metric, higher_is_better, prose_mask, confidence, tied)
+    if rows and _same(winner, baseline):
+        headline["sentence"] = f"The search's winner is the baseline itself: {rows[0]['sentence']}"
     return {
         "winner": winner.label if winner else None,
         "baseline": baseline.label if baseline else None,
         "metric": metric,
         "higher_is_better": higher_is_better,
-        **_headline(winner, baseline, metric, higher_is_better, prose_mask, confidence, tied),
+        **headline,
         **_score(winner),
         "tied": list(tied),
-        "beside": _all_beside(winner, beside, metric, higher_is_better) if winner else [],
+        "beside": rows,
         "arms": [_summary(arm) for arm in arms],
     }
 
@@ -64,7 +69,7 @@ def _headline(
     winner: Arm | None, baseline: Arm | None, metric: str, higher_is_better: bool, prose_mask: Sequence[bool] | None,
     confidence: float, tied: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
-    if winner is None or baseline is None or list(winner.keys) == list(baseline.keys):
+    if winner is None or baseline is None or _same(winner, baseline):
         return _not_run(winner, baseline)
     whole = paired_difference(winner.scores, baseline.scores, confidence)
     text = f"{sentence(winner.label, baseline.label, whole, metric, higher_is_better)}{_beside_the_winner(winner, tied)}."
@@ -76,6 +81,11 @@ def _headline(
         "sentence": text,
         "prose": _figures(prose, decide(prose, higher_is_better)) if prose else None,
     }
+
+
+def _same(winner: Arm | None, baseline: Arm | None) -> bool:
+    """Whether the winner is the baseline itself."""
+    return winner is not None and baseline is not None and list(winner.keys) == list(baseline.keys)
 
 
 def _not_run(winner: Arm | None, baseline: Arm | None) -> dict[str, Any]:

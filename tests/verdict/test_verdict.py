@@ -135,6 +135,18 @@ def test_a_verdict_that_was_not_run_says_why(arms: list[Arm], reason: str) -> No
     assert verdict["low"] is None
 
 
+def test_a_baseline_that_wins_is_told_beside_the_best_of_the_others() -> None:
+    arms = [
+        _arm("winner", _noise(1.0), "plain"),
+        _arm("baseline", _noise(1.0), "plain"),
+        _arm("beside", _noise(4.0, seed=1), "other"),
+    ]
+    verdict = conclude(arms, "bits_per_answer", False)
+    assert verdict["decision"] == "not_run" and verdict["beside"][0]["decision"] == "better"
+    assert verdict["sentence"] == f"The search's winner is the baseline itself: {verdict['beside'][0]['sentence']}"
+    assert "plain beats other by 2.99 bits per answer" in verdict["sentence"]
+
+
 def test_two_winners_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="one winner"):
         conclude([_arm("winner", _noise(1.0), "a"), _arm("winner", _noise(1.0), "b")], "f1", True)
