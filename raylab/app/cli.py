@@ -31,7 +31,7 @@ COMMANDS = {  # here, too, so that `raylab --help` imports none of them; a test 
     "list": "list the studies that are there",
     "show": "show one study, or what differs between two studies or two runs",
     "policy": "list the masking policies, show what one hides, learn one",
-    "data": "list the datasets, or show one as a search would read it",
+    "data": "list the tasks and corpora, show one as a search would read it, or check that they can be read",
     "cache": "show the cache of pretrained stages, or make it smaller",
     "doctor": "check packages, storage, tracking server, GPUs and a cluster's nodes",
     "bench": "run one of raylab's benchmarks",

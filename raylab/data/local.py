@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raylab.data.declared import FILE, Declared, declared
+from raylab.data.families.question_answering import read_example
 from raylab.data.family import Examples, Family, Named, fitting, known
 from raylab.data.passages import read_passages
 from raylab.data.rows import Placed, Row, format_of, rows_of
@@ -128,6 +129,8 @@ def read_examples(path: Path, files: Mapping[str, str]) -> tuple[type[Family], E
         )
     family = _family(row, said, name_of(path))
     if family is None:
+        if {"question", "answers"} & row.keys():
+            read_example(row, where, "")  # meant as a question: says what is wrong with it as one
         raise UserError(
             f"{where} fits no family of tasks; it has {', '.join(row)}. Say in {FILE} beside it which columns mean what, "
             'e.g. {"family": "classification", "columns": {"text": ..., "label": ...}}.'
