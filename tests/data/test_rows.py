@@ -81,7 +81,7 @@ def test_official_squad_file_gives_a_row_a_question(tmp_path: Path) -> None:
         ("x.csv", b"question,answers\nWho?,me\n", "x.csv, line 2: answers is not JSON"),
         ("x.csv", b"question,answer\nWho?,\xff\n", "x.csv cannot be read as csv"),
         ("x.jsonl.gz", b"no gzip at all", "x.jsonl.gz cannot be read as jsonl"),
-        ("x.jsonl.gz", gzip.compress(b'{"a": "' + bytes(range(33, 91)) * 99)[:60], "x.jsonl.gz cannot be read as jsonl"),
+        ("x.jsonl.gz", gzip.compress(b'{"a": "' + bytes(range(33, 91)) * 99, mtime=0)[:60], "x.jsonl.gz cannot be read as jsonl"),
         ("x.parquet", b"PAR?", "x.parquet cannot be read as parquet"),
         ("x.xlsx", b"", "format raylab does not read"),
     ],
