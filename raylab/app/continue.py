@@ -21,8 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--data-dir", type=Path, metavar="DIR", help="where the same data lie by now")
     search.add_place_arguments(parser.add_argument_group("how and where"))
     search.add_cost_arguments(parser)
-    given_by_parent = ("dataset", "source", "corpus", "splits", "answerable_only", "max_examples", "max_passages", "space",
-                       "trials", "seed", "scale", "family", "base", "precision")  # fmt: skip
+    given_by_parent = ("dataset", "source", "corpus", "splits", "text_column", "answerable_only", "max_examples", "max_passages",
+                       "space", "trials", "seed", "scale", "family", "base", "precision")  # fmt: skip
     parser.set_defaults(command="continue", resume=None, go_on=False, **dict.fromkeys(given_by_parent))
 
 

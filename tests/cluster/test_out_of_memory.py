@@ -24,7 +24,8 @@ def test_out_of_memory_is_a_recorded_state(tmp_path: Path, monkeypatch: pytest.M
         "key": "k", "label": "", "role": "explore", "recipe": encode(tiny.recipe()), "seeds": encode(tiny.SEEDS),
         "splits": ["dev"], "rungs": [], "keep_model": False, "attempt": 1,
     }  # fmt: skip
-    attempt = _Attempt(config, request, MagicMock(), Parallel(), tiny.prepared(tmp_path), Storage(here=tmp_path / "k"), Memory())
+    data, place = tiny.prepared(tmp_path), Storage(here=tmp_path / "k")
+    attempt = _Attempt(config, request, MagicMock(), Parallel(), data, place, Memory(), cache=None)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "decode", full)
         end = attempt._execute()

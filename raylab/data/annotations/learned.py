@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from raylab.data.annotation import Annotation, TokenisedText
-from raylab.data.tokenizer import load_tokenizer
 from raylab.errors import UserError
 from raylab.recipe import NOT_IN_KEY
 
@@ -26,7 +25,8 @@ class Learned(Annotation):
 
     def compute(self, text: TokenisedText) -> np.ndarray:
         """Float64 (S, 3): first token, one past the last, log-probability. Raises UserError without a card that fits."""
-        from raylab.masking.learned.card import load  # torch: only where a corpus is read
+        from raylab.data.tokenizer import load_tokenizer  # transformers and torch: only where a corpus is read
+        from raylab.masking.learned.card import load
         from raylab.masking.learned.scoring import Reading, best_spans
 
         extractor, card = load(self._folder(text))
