@@ -18,6 +18,8 @@ from mlflow import MlflowClient
 
 from raylab.search.ledger import ENDED, FILE, Study, read_events
 
+pytestmark = pytest.mark.long  # on every change, the bench chaos kills the same processes in a shorter search
+
 TRIALS = 5
 SEARCH = (
     "masking", "--name", "study", "--dataset", "atlas", "--max-passages", "400", "--policies", "broken,uniform,salient",

@@ -27,6 +27,7 @@ class DriverLostError(Exception):
     """Ends the driver in the middle of its work."""
 
 
+@pytest.mark.long
 def test_a_driver_lost_with_its_machine(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The winner's run has ended, which no ledger tells; a longer one is under way, with checkpoints in the bucket."""
     storage = Storage.of(f"{bucket}/raylab")
