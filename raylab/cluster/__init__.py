@@ -11,7 +11,7 @@ for _name, _value in {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",
-    # Ray would put workers behind its own processes; one that waits holds up all of its lane. `nice raylab` holds for all of them.
+    # Ray would put workers behind its own processes, and one that waits holds up its lane; `nice raylab` holds for all of them
     "RAY_worker_niceness": "0",
     "RAY_prestart_worker_first_driver": "0",  # processes that nobody would use
     "RAY_worker_maximum_startup_concurrency": "16",  # as many as cores is few: on a small machine Ray warns of it
