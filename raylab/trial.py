@@ -13,7 +13,7 @@ from torch import nn
 
 from raylab.data.prepared import Prepared
 from raylab.models.build import build
-from raylab.recipe import Recipe, Stage, stage_keys
+from raylab.recipe import Recipe, Stage, run_key, stage_keys
 from raylab.seeds import Seeds
 from raylab.storage import Storage
 from raylab.training.checkpoint import Checkpoints
@@ -168,6 +168,7 @@ class _Prefixes:
     def __init__(self, recipe: Recipe, execution: Execution) -> None:
         self.cache, self.parallel, self.totals = execution.cache, execution.parallel, execution.totals
         self.keys = stage_keys(recipe, execution.seeds, execution.data.fingerprint)
+        self.run = run_key(recipe, execution.seeds, execution.data.fingerprint)
         self.found: Found | None = None
         base, names = recipe.base, [stage.name() for stage in recipe.stages]
         on = f"{base.pretrained or f'{base.family}, {base.scale}'}, {execution.data.task}"
@@ -186,10 +187,15 @@ class _Prefixes:
             return
         if self.found and self.found.stages == number + 1:
             load(self.found, model)
-            self.totals.reuse(self.found.cost)
+            if self.found.by == self.run:  # an earlier attempt of this run, which was lost: what it used is this run's own
+                self.totals.restore(self.found.totals)
+            else:
+                self.totals.reuse(self.found.cost)
         if self.cache:
             if trained and self.parallel.rank == 0:
-                self.cache.keep(self.keys[number], model, self.totals.cost(), self.words[number])
+                self.cache.keep(
+                    self.keys[number], model, self.words[number], cost=self.totals.cost(), by=self.run, totals=self.totals.plain()
+                )
             yield from (Notice(text=text) for text in self.cache.notices())
         yield Staged(key=self.keys[number])
 

@@ -33,11 +33,14 @@ LIMIT_BYTES = 20 * 10**9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What is kept of a prefix of `stages` stages. cost: what it took to train, as raylab.trial.Totals counts it."""
+    """What is kept of a prefix of `stages` stages. cost: what it took to train. by: the key of the run that trained it, and
+    totals: what that run had used by then (raylab.trial.Totals)."""
 
     stages: int
     folder: Path
     cost: dict[str, Any]
+    by: str
+    totals: dict[str, Any]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,7 +63,10 @@ class StageCache:
         if not all(parallel.gather([self._get(key) is not None], parallel.world)):
             return None
         manifest = manifest_of(self.place.here / key)
-        return Found(stages=stages, folder=self.place.here / key, cost=manifest["cost"]) if manifest else None
+        if manifest is None:
+            return None
+        told = {name: manifest[name] for name in ("cost", "by", "totals")}
+        return Found(stages=stages, folder=self.place.here / key, **told)
 
     def _get(self, key: str) -> Manifest | None:
         """The manifest of an entry that is here, brought from the bucket if need be. One that was cut short is deleted: it is
@@ -81,8 +87,9 @@ class StageCache:
             self._tell(f"a stage could not be read from the storage, and is trained anew: {error}")
         return manifest_of(folder)
 
-    def keep(self, key: str, model: nn.Module, cost: dict[str, Any], what: str) -> None:
-        """Keep a model after a prefix, unless it is there. what: the stages in words, for whoever lists the cache."""
+    def keep(self, key: str, model: nn.Module, what: str, **told: Any) -> None:
+        """Keep a model after a prefix, unless it is there. what: the stages in words, for whoever lists the cache. told: cost, by
+        and totals, as in `Found`."""
         folder = self.place.here / key
         if manifest_of(folder) is not None:
             return
@@ -95,7 +102,7 @@ class StageCache:
                 temporary.mkdir()
                 save_file(weights_of(model), temporary / WEIGHTS)
                 sizes = {WEIGHTS: (temporary / WEIGHTS).stat().st_size}
-                (temporary / MANIFEST).write_text(json.dumps({"sizes": sizes, "cost": cost, "what": what}))
+                (temporary / MANIFEST).write_text(json.dumps({"sizes": sizes, "what": what, **told}))
             self.place.push(key, last=MANIFEST)
         except (OSError, SafetensorError) as error:
             self._tell(f"a stage could not be kept in the cache: {error}")

@@ -36,11 +36,16 @@ def run(recipe: Recipe, data: Prepared, **execution: Any) -> tuple[dict[str, Any
 
 def test_a_shared_prefix_is_trained_once_and_changes_no_number(data: Prepared, tmp_path: Path) -> None:
     first, paid = run(RECIPE, data, cache=cache(tmp_path))
-    again, reused = run(RECIPE, data, cache=cache(tmp_path))
-    assert again == first
-    assert (reused.tokens, reused.reused_tokens, reused.steps) == (0, paid.tokens, RECIPE.finetune.steps)  # type: ignore[attr-defined]
-    other, _ = run(finetuned_otherwise(RECIPE), data, cache=cache(tmp_path))
+    other, reused = run(finetuned_otherwise(RECIPE), data, cache=cache(tmp_path))
     assert other == run(finetuned_otherwise(RECIPE), data)[0] != first
+    assert (reused.tokens, reused.reused_tokens, reused.steps) == (0, paid.tokens, 9)
+
+
+def test_what_a_lost_attempt_of_a_run_has_trained_is_the_runs_own(data: Prepared, tmp_path: Path) -> None:
+    first, paid = run(RECIPE, data, cache=cache(tmp_path))
+    again, total = run(RECIPE, data, cache=cache(tmp_path))
+    assert again == first
+    assert {**total.used()} == {**paid.used()} and total.reused_tokens == 0
 
 
 def test_the_longest_prefix_is_taken(data: Prepared, tmp_path: Path) -> None:
