@@ -26,7 +26,7 @@ def kept(storage: Storage, data: Prepared, *keys: str) -> StageCache:
     """A cache of models, the first of them of use longest ago."""
     cache = StageCache(place=storage / FOLDER)
     for key in keys:
-        cache.keep(key, build(ModelSpec(), data.tokenizer, 0), COST, f"denoise {key}")
+        cache.keep(key, build(ModelSpec(), data.tokenizer, 0), f"denoise {key}", cost=COST, by="run", totals={})
     assert cache.notices() == []
     return cache
 
