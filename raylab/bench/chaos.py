@@ -65,7 +65,7 @@ def _measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     trials = max(FEWEST, round(kills / KILLS_A_TRIAL))
     port = free_port(None)
     with Server(f"sqlite:///{folder / 'server.db'}", folder / "server", port, folder / "server.log") as server:
-        alone = Search(storage=folder, name="alone", trials=trials, tracking_uri=server.url)
+        alone = Search(storage=folder, name="alone", trials=trials, tracking_uri=server.url, cached=False)
         alone.start()
         alone.wait()
         with Nodes(LANES) as nodes:

@@ -24,13 +24,15 @@ SPACE = Path(__file__).with_name("recipes.py")
 
 @dataclass(kw_only=True, slots=True)
 class Search:
-    """A study called `name` below `storage`, on Ray on this machine or on the cluster at `address`."""
+    """A study called `name` below `storage`, on Ray on this machine or on the cluster at `address`. cached: whether its runs use
+    the stage cache there; one that finds there what another left has nothing to train."""
 
     storage: Path
     name: str
     trials: int
     tracking_uri: str
     address: str | None = None
+    cached: bool = True
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -39,8 +41,9 @@ class Search:
         what = ("--resume", self.name) if begun else ("--space-file", str(SPACE), "--name", self.name, *WHAT)
         trials = () if begun else ("--trials", str(self.trials))
         where = ("--storage", str(self.storage), "--plugins", str(_plugins(self.storage)))
+        cache = () if self.cached else ("--cache-size", "0")
         cluster = ("--address", self.address, "--yes") if self.address else ()
-        command = [sys.executable, "-m", "raylab.search", *what, *trials, *HOW, *where, *cluster]
+        command = [sys.executable, "-m", "raylab.search", *what, *trials, *HOW, *where, *cache, *cluster]
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.tracking_uri}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
