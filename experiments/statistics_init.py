@@ -11,6 +11,7 @@ from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case
 from raylab.search.comparison.derived import benefits
 from raylab.search.comparison.results import Results, Section
+from raylab.search.comparison.small import writing_tasks
 from raylab.stages.denoise import Denoise
 from raylab.stages.init_from_statistics import ITSELF, InitFromStatistics
 from raylab.training.optimizer import Optimization
@@ -27,13 +28,8 @@ CONSTANT = InitFromStatistics(grouping="constant_norm")
 
 
 def cases(asked: Asked) -> list[Case]:
-    """Tasks whose answers are written: questions, and titles of texts; with a folder of data, questions and summaries."""
-    if asked.datasets or asked.data_dir is None:
-        return [Case(name=name, data=asked.data(name)) for name in asked.datasets or ("atlas", "atlas_title")]
-    return [
-        Case(name="triviaqa", data=asked.data("triviaqa", corpus="wiki_vital4")),
-        Case(name="scitldr", data=asked.data("scitldr")),
-    ]
+    """Tasks whose answers are written."""
+    return writing_tasks(asked)
 
 
 def arms(at: At) -> dict[str, Recipe]:
