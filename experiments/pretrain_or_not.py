@@ -12,6 +12,8 @@ from dataclasses import replace
 from raylab.masking.policies.uniform import Uniform
 from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case, Contrast
+from raylab.search.comparison.gaps import gaps, speeds
+from raylab.search.comparison.results import Results, Section
 from raylab.search.comparison.small import encoder
 
 REFERENCE = "lstm"
@@ -43,5 +45,11 @@ def arms(at: At) -> dict[str, Recipe]:
 
 
 def contrasts(case: Case, labels: Sequence[str]) -> list[Contrast]:
-    """What pretraining is worth at each size, against either model from scratch."""
+    """What pretraining is worth at each size, against every other model."""
     return [Contrast(arm="pretrained", against=other) for other in labels if other != "pretrained"]
+
+
+def derived(results: Results) -> list[Section]:
+    """Where the gap closes, and the speed of inference."""
+    others = [label for label in results.arms(results.cases[0]) if label != "pretrained"]
+    return [gaps(results, "pretrained", others), speeds(results, "pretrained")]

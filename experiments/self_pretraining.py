@@ -2,9 +2,9 @@
 
 After Krishna et al. 2022 (arXiv 2209.14389): self-pretraining on the text of the task's train split against pretraining on
 a larger general corpus, by the share of the latter's gain over random weights that it keeps. Both ways to pretrain an
-encoder: by restoring hidden tokens (15 % of them) and by telling which tokens a generator replaced. All arms read as many
-tokens, so that the smaller corpus is read more often. The paper's corpora are larger by orders of magnitude, and so are its
-models.
+encoder: by restoring hidden tokens (as RoBERTa: 15 %, anew in each epoch; 80 % of them are mask symbols, 10 % others, 10 %
+themselves) and by telling which tokens a generator replaced (as ELECTRA). All arms read as many tokens, so that the smaller
+corpus is read more often. The paper's corpora are larger by orders of magnitude, and so are its models.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def arms(at: At) -> dict[str, Recipe | Arm]:
     """From random weights, after either way of pretraining on either corpus."""
     general = at.asked.data(at.case.data.dataset, corpus=GENERAL if at.asked.data_dir is None else GENERAL_OF_A_FOLDER)
     sizes: Any = {"budget_tokens": at.asked.budget_tokens, "batch_size": at.asked.batch_size}
-    restored = at.masked(Uniform(rate=0.15), target="tokens")
+    restored = at.masked(Uniform(rate=0.15, random_share=0.1, keep_share=0.1), target="tokens")
     discriminated = at.recipe(Discriminate(policy=Uniform(rate=0.15), **sizes))
     return {
         "none": at.recipe(),

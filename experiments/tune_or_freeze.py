@@ -1,7 +1,7 @@
 """Should the encoder be finetuned, or frozen with a head on a learned mix of its layers?
 
 After Peters et al. 2019 (To Tune or Not to Tune), our reading: the same encoder, finetuned as a whole or as a source of
-features. It is the one that --base names, or a small one that has read the task's corpus; beside it the same from random
+features. It is the one that --base names, or a small one that has read the task's corpus; beside it the small one from random
 weights, whose features know nothing but what an untrained network keeps of its input.
 """
 

@@ -138,12 +138,18 @@ class Comparing:
 
     def scores(self, case: Case, name: str, metric: str = "") -> list[Sequence[float] | None]:
         """Of an arm, by seed: a score of each test example, or None where that run did not finish with finite ones."""
-        runs = (self.study.runs.get(self.request(case, name, replicate).key) for replicate in range(1, self.seeds + 1))
-        return [_scores(run, metric or self.metric(case)) for run in runs]
+        return [_scores(self.study.runs.get(key), metric or self.metric(case)) for key in self._keys(case, name)]
+
+    def ran(self, case: Case, name: str) -> list[Run]:
+        """The runs of an arm that were asked for so far, by seed."""
+        return [self.study.runs[key] for key in self._keys(case, name) if key in self.study.runs]
 
     def folders(self) -> list[Path]:
         """The prepared data that runs read, the first case's first."""
         return list(dict.fromkeys(request.data for request in (*self.choosing(), *self.comparing()) if request.data))
+
+    def _keys(self, case: Case, name: str) -> list[str]:
+        return [self.request(case, name, replicate).key for replicate in range(1, self.seeds + 1)]
 
     def _request(self, case: Case, name: str, replicate: int, number: int) -> Request:
         """The run of an arm's recipe of that number; made once, as the display asks for it a few times a second."""

@@ -75,22 +75,27 @@ class _Drawn:
 
 
 def _drawn(results: Results, case: Case, arms: tuple[str, str, str]) -> _Drawn:
-    ours, none, whole = _common([results.scores(case, arm) for arm in arms])
+    ours, none, whole = common([results.scores(case, arm) for arm in arms])
     if not ours.size:
         nothing_B = np.full(DRAWS, np.nan)
         return _Drawn(gained=np.nan, whole=np.nan, gained_B=nothing_B, whole_B=nothing_B)
     gained_SQ, whole_SQ = ours - none, whole - none
-    seeds, examples = ours.shape
-    rng = np.random.default_rng(SEED)
-    seeds_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
-    examples_BQ = rng.multinomial(examples, np.full(examples, 1 / examples), size=DRAWS) / examples
     return _Drawn(
-        gained=float(gained_SQ.mean()), whole=float(whole_SQ.mean()),
-        gained_B=((seeds_BS @ gained_SQ) * examples_BQ).sum(axis=1), whole_B=((seeds_BS @ whole_SQ) * examples_BQ).sum(axis=1),
+        gained=float(gained_SQ.mean()), whole=float(whole_SQ.mean()), gained_B=redrawn(gained_SQ), whole_B=redrawn(whole_SQ)
     )  # fmt: skip
 
 
-def _common(scores: Sequence[Scores]) -> list[Array]:
+def redrawn(values_SQ: Array) -> Array:
+    """The mean of a table in each draw of seeds and examples. Tables of one shape have the same draws."""
+    seeds, examples = values_SQ.shape
+    rng = np.random.default_rng(SEED)
+    seeds_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
+    examples_BQ = rng.multinomial(examples, np.full(examples, 1 / examples), size=DRAWS) / examples
+    means_B: Array = ((seeds_BS @ values_SQ) * examples_BQ).sum(axis=1)
+    return means_B
+
+
+def common(scores: Sequence[Scores]) -> list[Array]:
     """The seeds that all arms finished, as tables of one shape."""
     rows = [row for row in zip(*scores, strict=True) if all(part is not None for part in row)]
     return [np.array([row[i] for row in rows], dtype=np.float64) for i in range(len(scores))]

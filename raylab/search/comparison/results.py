@@ -46,6 +46,10 @@ class Results:
         """By seed, a score of every test example; None for a seed whose run did not finish."""
         return self._comparing.scores(case, arm, metric)
 
+    def finished(self, case: Case, arm: str) -> list[Run]:
+        """The runs of an arm that ended well."""
+        return [run for run in self._comparing.ran(case, arm) if run.state == "finished"]
+
     def estimate(self, case: Case, arm: str) -> Estimate:
         """The arm's own score with its interval."""
         return estimate(self.scores(case, arm))
@@ -91,14 +95,13 @@ def _case(comparing: Comparing, results: Results, case: Case) -> dict[str, Any]:
 
 
 def _arm(comparing: Comparing, results: Results, case: Case, name: str) -> dict[str, Any]:
-    keys = [comparing.request(case, name, replicate).key for replicate in range(1, comparing.seeds + 1)]
-    runs = [comparing.study.runs[key] for key in keys if key in comparing.study.runs]
+    runs = comparing.ran(case, name)
     scores, found = results.scores(case, name), results.estimate(case, name)
     against = results.difference(case, name, results.reference)
     return {
         "label": name,
         "recipe": chosen_recipe(comparing, case, name),
-        "keys": keys,
+        "keys": [run.key for run in runs],
         "values": [mean(row) if row else None for row in scores],
         "mean": found.mean,
         **found.as_json(),

@@ -58,12 +58,12 @@ def _page(study: Study) -> Iterator[str]:
         yield f"**Not complete**: {runs['ended']} of {runs['asked']} runs have ended. What stands here is no result yet."
         yield ""
     yield from _findings(verdict)
-    for case in verdict["cases"]:
-        yield from _case(case, verdict)
     for section in verdict["derived"]:
         yield from ["", f"## {section['title']}", ""]
         yield from _table(section["columns"], section["rows"])
         yield from ["", section["note"]] if section["note"] else []
+    for case in verdict["cases"]:
+        yield from _case(case, verdict)
 
 
 def _command(command: str) -> str:
