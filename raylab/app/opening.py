@@ -182,7 +182,7 @@ def stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
     if new and args.name and ((storage.here / args.name).exists() or storage.entries(args.name)):
         raise UserError(f"{storage / args.name} exists. Go on with it by --resume {args.name}, or give another --name.")
     uri = default_uri(storage.here)
-    check_tracking(uri)
+    check_tracking(uri, must_answer=new)  # one that goes on may have been lost together with the server, and needs none
     return storage.here, uri
 
 

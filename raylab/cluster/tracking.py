@@ -159,13 +159,15 @@ def default_uri(storage: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(storage / 'mlflow.db').resolve()}"
 
 
-def check_tracking(uri: str) -> None:
-    """Raises UserError within seconds if the store at `uri` does not answer, or is of a kind that raylab can't use."""
+def check_tracking(uri: str, *, must_answer: bool = True) -> None:
+    """Raises UserError within seconds if the store at `uri` is of a kind that raylab can't use, or does not answer."""
     if "://" not in uri or uri.startswith("file:"):
         raise UserError(
             f"MLflow's tracking URI is {uri!r}; expected a server (http://HOST:PORT) or a database (sqlite:///FILE): "
             "MLflow no longer writes plain folders. Set MLFLOW_TRACKING_URI, or unset it."
         )
+    if not must_answer:
+        return
     began = time.monotonic()
     try:
         client(uri).search_experiments(max_results=1)

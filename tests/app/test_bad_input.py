@@ -20,6 +20,7 @@ from raylab.app.cli import Parser, main
 from raylab.cluster import tracking, tracking_store
 from raylab.data.families.question_answering import DATASETS
 from raylab.data.rows import Row
+from raylab.errors import UserError
 from raylab.search.ledger import Ledger
 from raylab.search.studies import folders
 from raylab.storage import Storage
@@ -269,6 +270,14 @@ def test_a_tracking_server_that_never_answers(refuse: Refuse, port: int, monkeyp
 def test_a_tracking_uri_that_is_none(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///tmp/mlruns")
     refuse("masking", "'file:///tmp/mlruns'", "expected a server", "sqlite:///")
+
+
+def test_a_search_that_goes_on_does_so_without_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both may have been lost with one machine; what the server lacks it is sent once it is back."""
+    monkeypatch.setattr(tracking, "client", lambda uri: pytest.fail(f"{uri} was asked"))
+    tracking.check_tracking("http://127.0.0.1:1", must_answer=False)
+    with pytest.raises(UserError, match="expected a server"):
+        tracking.check_tracking("file:///tmp/mlruns", must_answer=False)
 
 
 # --- resume ---------------------------------------------------------------------------------------------------------
