@@ -1,15 +1,17 @@
-"""`raylab data`: what tasks and corpora there are, what one of them holds, and whether they can be read."""
+"""`raylab data`: what tasks and corpora there are, what one of them holds, whether they can be read, and which tasks a model may
+learn before another."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from raylab.app.data_options import add_data_arguments, request_from
+from raylab.app.data_options import add_data_arguments, add_source_arguments, request_from
 from raylab.data import local
 from raylab.data.atlas.tasks import TASKS
 from raylab.data.corpora import CORPORA
 from raylab.data.family import Family, family_of, known
+from raylab.data.remembered import load_again
 from raylab.data.source import ATLAS, DataRequest, builtin, fingerprint, known_datasets, load
 from raylab.data.task import (
     QUESTION_ANSWERING,
@@ -31,8 +33,8 @@ SHOWN = 160  # characters of an example
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the three actions."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|validate")
+    """Add the actions."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|validate|sources")
     listing = actions.add_parser("list", help="the tasks and corpora there are")
     listing.add_argument("--data-dir", type=Path, metavar="DIR", help="list the folders of DIR as well")
     show = actions.add_parser("show", help="load a task: its family, measures, splits and source, three examples")
@@ -44,11 +46,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     validate.add_argument("dataset", nargs="?", metavar="NAME_OR_PATH", help="a task or corpus, or a folder that holds several")
     validate.add_argument("--data-dir", type=Path, metavar="DIR", help="where a name's folder lies")
     validate.add_argument("--all", action="store_true", help="all that raylab knows by name, as far as it lies on this machine")
+    sources = actions.add_parser(
+        "sources", help="the tasks that a search for a mixture before this one would have, and why not others"
+    )
+    sources.add_argument("dataset", metavar="NAME_OR_PATH")
+    add_data_arguments(sources, dataset=False)
+    add_source_arguments(sources)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the action; 0, or UserError."""
-    {"list": _list, "show": _show, "validate": _validate}[args.action](args)
+    {"list": _list, "show": _show, "validate": _validate, "sources": _sources}[args.action](args)
     return 0
 
 
@@ -73,6 +81,10 @@ def _list(args: argparse.Namespace) -> None:
             )
             for name, kind in found.items()
         ]
+    _print_columns(rows)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -94,6 +106,26 @@ def _measure(family: type[Family]) -> str:
 def _show(args: argparse.Namespace) -> None:
     data = load(request_from(args))
     print(*_summary(data), *(f"example: {_one_line(e, data.labels)}" for e in data.splits["train"][:3]), sep="\n")
+
+
+def _sources(args: argparse.Namespace) -> None:
+    from raylab.app.sources import Wanted, sources_of  # torch, which the other actions do without
+
+    request = request_from(args)
+    target = load_again(request)
+    found = sources_of(
+        target, request,
+        Wanted(
+            named=args.sources, writes=True, target_too=bool(args.allow_target_in_sources), overlapping=bool(args.allow_overlap)
+        ),
+    )  # fmt: skip
+    rows = [("NAME", "FAMILY", "TRAIN", f"IN {target.name}'S DEV AND TEST")]
+    rows += [
+        (source.data.name, source.data.family, f"{len(source.data.splits['train']):,}", f"{100 * source.shared:.2g} %")
+        for source in found.taken.values()
+    ]
+    _print_columns(rows)
+    print(*(f"left out: {name}: {reason}" for name, reason in found.left_out.items()), sep="\n")
 
 
 def _summary(data: TaskData) -> list[str]:

@@ -13,7 +13,9 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, dataset: bool = True)
     """Add --dataset (unless the command takes it as an argument of its own) and all that narrows it down."""
     group = parser.add_argument_group("data")
     if dataset:
-        group.add_argument("--dataset", default="triviaqa", metavar="NAME_OR_PATH", help="what to learn (default: triviaqa)")
+        group.add_argument(
+            "--dataset", "--target", default="triviaqa", metavar="NAME_OR_PATH", help="what to learn (default: triviaqa)"
+        )
     group.add_argument("--source", choices=get_args(Source), default="auto", help="where it is read from (default: auto)")
     group.add_argument("--data-dir", type=Path, metavar="DIR", help="a folder with a folder for each dataset and corpus")
     group.add_argument("--corpus", metavar="NAME_OR_PATH", help="the passages that pretraining reads (or a task, for its text)")
@@ -29,6 +31,21 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, dataset: bool = True)
     group.add_argument("--max-passages", type=int, metavar="N", help="read at most N passages")
 
 
+def add_source_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add what says which tasks are learned before the target, where a mixture of them is; what is not given is None."""
+    parser.add_argument(
+        "--sources", type=_names, metavar="A,B",
+        help="the tasks that may be mixed, by name or path (default: those of --data-dir, or else all built-in ones)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-target-in-sources", action="store_true", default=None, help="mix the target's own train split in, too"
+    )
+    parser.add_argument(
+        "--allow-overlap", action="store_true", default=None,
+        help="mix in tasks of whose train split some stands in the target's dev and test, too",
+    )  # fmt: skip
+
+
 def request_from(args: argparse.Namespace) -> DataRequest:
     """The request that the options make. Raises UserError for limits that are not positive."""
     return DataRequest(
@@ -42,6 +59,16 @@ def request_from(args: argparse.Namespace) -> DataRequest:
         max_examples=args.max_examples,
         max_passages=args.max_passages,
     )
+
+
+def _names(text: str) -> list[str]:
+    """ "a, b" as a list. Raises UserError if it names nothing."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError(
+            "--sources names no task; expected names with commas between them, e.g. --sources atlas_topic,atlas_span."
+        )
+    return names
 
 
 def _splits(text: str) -> dict[str, str]:

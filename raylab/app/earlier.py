@@ -69,7 +69,8 @@ def earlier(study: Study) -> Earlier:
 
 def _settings(options: Mapping[str, Any], study: Study) -> Settings:
     """The settings that these options make on the data of a study."""
-    return settings_of(options, study.data["name"], study.data.get("family", QUESTION_ANSWERING))
+    names = study.settings.get("setting", {}).get("sources", ())
+    return settings_of(options, study.data["name"], study.data.get("family", QUESTION_ANSWERING), names)
 
 
 def free_name(parent: str, storage: Storage) -> str:

@@ -37,6 +37,8 @@ def _data(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     family = "" if noun == "questions" else f" ({data['family'].replace('_', ' ')})"
     yield "Data", f"{data['name']}{family}, {source}: {noun} {sizes}"
     yield "Corpus", f"{data['corpus']}: {data['passages']:,} passages, {data['tokens']:,} tokens"
+    if sources := data.get("sources"):
+        yield "Sources", f"{len(sources)} tasks, {sum(sources.values()):,} train examples: {', '.join(sources)}"
     yield from (("", note) for note in data["notes"])
 
 

@@ -14,7 +14,8 @@ from raylab.app.earlier import free_name, heritage, parent_of, priors
 from raylab.app.environment import cpus_here, environment, gpus_here
 from raylab.app.joining import check_room as check_cluster
 from raylab.app.preparation import described, load_for, ready, usable
-from raylab.app.search_options import DATA, DECIDING, check_same, continued, fitted, resolve, settings_of, stored
+from raylab.app.search_options import DATA, DECIDING, base_of, check_same, continued, fitted, resolve, settings_of, stored
+from raylab.app.sources import Sources, Wanted, sources_of
 from raylab.app.teaching import taught
 from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import IDLE_AFTER_S, Placement
@@ -23,9 +24,10 @@ from raylab.cluster.tracking import check_tracking, default_uri
 from raylab.data.annotation import Annotation
 from raylab.data.prepared import Prepared
 from raylab.data.scoring import HIGHER_IS_BETTER
+from raylab.data.source import DataRequest
 from raylab.data.task import QUESTION_ANSWERING, TaskData
 from raylab.errors import UserError
-from raylab.models.build import build
+from raylab.models.build import build, is_encoder_decoder
 from raylab.recipe import ModelSpec, encode
 from raylab.redaction import without_secrets
 from raylab.registry import add_plugins
@@ -39,7 +41,7 @@ from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
 
 # By which data are told apart
-COUNTED = ("name", "version", "questions", "examples", "corpus", "passages", "tokens", "vocabulary")
+COUNTED = ("name", "version", "questions", "examples", "corpus", "passages", "tokens", "vocabulary", "sources")
 LOCATIONS = ("data_dir", "space_file")  # may have moved since a study began: their contents are what counts
 
 
@@ -70,16 +72,18 @@ def open_study(args: argparse.Namespace) -> Opened:
     placement = placement_of(args, cluster)
     storage, tracking_uri = stores(args, new=started is None)
 
-    task = _load(options)
+    task = load_for(_request(options), options["base"])
     optional = space.learned if options["policies"] is None and task.family == QUESTION_ANSWERING else ()
     options = fitted(options, task.family)
     options["policies"] = [*options["policies"], *optional]
-    settings = settings_of(options, task.name, task.family)
+    sources = _sources(options, space, task)
+    options["sources"] = list(sources.taken) or None
+    settings = settings_of(options, task.name, task.family, sources.names)
     space.check_fixed(settings.setting)
     if inherited := heritage(args, parent, options, space) if parent else None:
         settings = replace(settings, trials=args.more.total(inherited))
         options["trials"] = settings.trials
-    data = ready(task, settings.setting.base, storage, _annotations(settings.setting))
+    data = ready(task, settings.setting.base, storage, _annotations(settings.setting), sources.others)
     if known := started or parent:
         _check_same_data(known, task, data)
     lessons = taught(
@@ -89,7 +93,7 @@ def open_study(args: argparse.Namespace) -> Opened:
     settings = replace(settings, setting=replace(settings.setting, policies=lessons.policies, learned=lessons.learned))
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
     study = started or _new_study(name, options, settings, space, task, data, command_line(args))
-    study.data["notes"] = list(dict.fromkeys([*study.data["notes"], *lessons.notes]))
+    study.data["notes"] = list(dict.fromkeys([*study.data["notes"], *sources.notes(), *lessons.notes]))
     conduct = Conduct(settings, space, data, study)
     conduct.lessons = tuple(lesson for lesson in lessons.lessons if parent is None or lesson.key not in parent.runs)
     taken = () if started else tuple(_taken(conduct, inherited, priors(options["prior"], args.storage, conduct)))
@@ -186,11 +190,26 @@ def stores(args: argparse.Namespace, new: bool) -> tuple[Path, str]:
     return storage.here, uri
 
 
-def _load(options: Mapping[str, Any]) -> TaskData:
+def _request(options: Mapping[str, Any]) -> DataRequest:
     """The data that the options name."""
     wanted = {name: options[name] for name in DATA}
     wanted["data_dir"] = Path(wanted["data_dir"]) if wanted["data_dir"] else None
-    return load_for(request_from(argparse.Namespace(**wanted)), options["base"])
+    return request_from(argparse.Namespace(**wanted))
+
+
+def _sources(options: Mapping[str, Any], space: Space, task: TaskData) -> Sources:
+    """The tasks that the space's recipes may learn before this one. Raises UserError where the space has none."""
+    if not space.sources:
+        if options["sources"] is not None:
+            raise UserError(
+                f"--sources: the space {space.name} learns no other tasks first. Leave it out, or search another space."
+            )
+        return Sources()
+    wanted = Wanted(
+        named=options["sources"], writes=is_encoder_decoder(base_of(options)), target_too=options["allow_target_in_sources"],
+        overlapping=options["allow_overlap"],
+    )  # fmt: skip
+    return sources_of(task, _request(options), wanted)
 
 
 def _annotations(setting: Setting) -> set[Annotation]:

@@ -1,7 +1,7 @@
 """From the data options and a base model to data that are ready to train on."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from raylab.data.annotation import Annotation
@@ -32,9 +32,15 @@ def load_for(request: DataRequest, pretrained: str | None) -> TaskData:
     return load_again(request)
 
 
-def ready(data: TaskData, base: ModelSpec, storage: Path, annotations: Iterable[Annotation] = ()) -> Prepared:
-    """The task made ready for `base` below `storage`."""
-    return prepare(data, content_of(data), preparation_for(base), storage, annotations)
+def ready(
+    data: TaskData,
+    base: ModelSpec,
+    storage: Path,
+    annotations: Iterable[Annotation] = (),
+    sources: Mapping[str, TaskData] | None = None,
+) -> Prepared:
+    """The task made ready for `base` below `storage`, with the tasks that may be learned before it, by their content."""
+    return prepare(data, content_of(data), preparation_for(base), storage, annotations, sources)
 
 
 def preparation_for(base: ModelSpec) -> Preparation:
@@ -61,6 +67,11 @@ def described(data: TaskData, prepared: Prepared) -> dict[str, object]:
         "tokens": len(prepared.corpus.tokens_N),
         "vocabulary": len(prepared.tokenizer),
         "max_tokens": prepared.max_tokens,
+        **(
+            {"sources": {name: len(source.splits["train"]) for name, source in prepared.sources.items()}}
+            if prepared.sources
+            else {}
+        ),
         "notes": list(data.notes),
         "warnings": list(data.warnings),
     }

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from raylab.app.cache import size
-from raylab.app.data_options import add_data_arguments
+from raylab.app.data_options import add_data_arguments, add_source_arguments
 from raylab.app.storage import add_storage_argument
 from raylab.errors import UserError
 
@@ -54,6 +54,7 @@ def add_space_arguments(what: argparse._ActionsContainer, defaults: str = "") ->
         return f"(default: {defaults or own})"
 
     what.add_argument("--space-file", type=Path, metavar="FILE", help="a space of your own instead: a Python file")
+    add_source_arguments(what)
     what.add_argument("--policies", metavar="A,B", help=f"masking policies to search {default('all heuristics, and supervised')}")
     what.add_argument(
         "--policy", type=_folder, action="append", metavar="CARD",

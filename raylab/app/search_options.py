@@ -32,7 +32,7 @@ DATA: dict[str, Any] = {
 STUDY: dict[str, Any] = {
     "space": "masking", "space_file": None, "trials": 12, "seeds": 10, "seed": 0, "scale": None, "family": None, "base": None,
     "precision": None, "policies": None, "metric": None, "sampler": "gp", "scheduler": None,
-    "set": [], "prior": [], "policy": [],
+    "set": [], "prior": [], "policy": [], "sources": None, "allow_target_in_sources": False, "allow_overlap": False,
 }  # fmt: skip
 DECIDING = (*DATA, *STUDY)
 FAMILIES: tuple[str, ...] = get_args(get_type_hints(ModelSpec)["family"])  # of models
@@ -134,8 +134,10 @@ def _told(value: Any) -> str:
     return "not given" if value in (None, absent, [], {}) else repr(value)
 
 
-def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_ANSWERING) -> Settings:
-    """The study's settings on a task of a family. Raises UserError for a `--set` that is not key=value or no positive number."""
+def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_ANSWERING, sources: Sequence[str] = ()) -> Settings:
+    """The study's settings on a task of a family, with the tasks that may be learned before it.
+
+    Raises UserError for a `--set` that is not key=value or no positive number."""
     numbers, fixed = numbers_of(options)
     setting = Setting(
         task=task,
@@ -144,6 +146,7 @@ def settings_of(options: Mapping[str, Any], task: str, family: str = QUESTION_AN
         policies=tuple(options["policies"]),
         fixed=fixed,
         learned=options.get("learned", {}),
+        sources=tuple(sources),
         **numbers,
     )
     return Settings(setting=setting, **{k: options[k] for k in _OF_STUDY})

@@ -9,6 +9,7 @@ A space file defines
     plain(recipe) -> Recipe                          the same recipe without what the space is about
     starts(setting) -> list[dict[str, value]]        choices tried before the sampler takes over
     LEARNED: tuple[str, ...]                         policies that it has learned, where none are named; may be left out
+    SOURCES: bool                                    whether other tasks are learned before the target; may be left out
 
 The same `recipe` function samples (Optuna draws), decodes (a replay of stored values) and takes defaults: only the
 `Chooser` differs.
@@ -135,7 +136,8 @@ class Replay(Chooser):
 class Setting:
     """What a study holds fixed for all of its recipes. budget_tokens: corpus tokens a recipe with the spans target
     reads in pretraining. task_family: of raylab.data.families. learned: the products of learned policies, by their names
-    among `policies`. `--set key=value` sets these fields, and fixes choices of the space by their name."""
+    among `policies`. sources: the tasks that may be learned before this one. `--set key=value` sets these fields, and fixes
+    choices of the space by their name."""
 
     task: str
     base: ModelSpec
@@ -146,6 +148,7 @@ class Setting:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     task_family: str = QUESTION_ANSWERING
     learned: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
     def policy(self, name: str) -> tuple[type[Policy], dict[str, Any]]:
         """The class of a policy by its name here, and what of it is not for a space to choose."""
@@ -167,6 +170,7 @@ class Space:
     plain: Callable[[Recipe], Recipe]
     starts: Callable[[Setting], list[dict[str, Any]]]
     learned: tuple[str, ...] = ()
+    sources: bool = False
 
     def decode(self, values: Mapping[str, Any], setting: Setting) -> tuple[Recipe, dict[str, Any], dict[str, Domain]]:
         """The recipe of stored values, those values completed by defaults, and the domains of what is searched."""
@@ -218,4 +222,7 @@ def load_space(name: str, file: Path | None = None) -> Space:
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}; a space defines {', '.join(wanted)} (see raylab/search/space.py).")
     functions = {w: getattr(module, w) for w in wanted[1:]}
-    return Space(name=path.stem, path=path, baseline_family=module.BASELINE, learned=getattr(module, "LEARNED", ()), **functions)
+    return Space(
+        name=path.stem, path=path, baseline_family=module.BASELINE, learned=getattr(module, "LEARNED", ()),
+        sources=getattr(module, "SOURCES", False), **functions,
+    )  # fmt: skip
