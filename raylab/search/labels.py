@@ -17,7 +17,8 @@ from raylab.search.ledger import Run
 NO_STAGES = "no pretraining"
 NO_MORE_STAGES = "no intermediate pretraining"  # of a checkpoint, which is pretrained itself
 _OF_LEARNED = ("product", "path", "learner")  # which policy it is: its name says that
-_HELD = ("budget_tokens", "batch_size", "micro_batch", "steps")  # by a study, for all of its recipes
+_HELD = ("budget_tokens", "batch_size", "micro_batch")  # by a study, for all of its recipes
+_TASKS = 3  # of a mixture that are named
 _BARE = ("family", "scale", "mode", "precision")
 _SPOKEN = {"learning_rate": "lr", "label_share": "labels", "batch_size": "batch"}
 
@@ -45,7 +46,18 @@ def _stage(stage: Plain) -> str:
     held = [_plugin(name, value) for name, value in stage.items() if isinstance(value, Mapping) and "name" in value]
     if "policy" in stage and "target" in stage:
         return ", ".join([f"{held[0]} -> {stage['target']}", *_circumstances(stage)])
-    return ", ".join([" ".join([stage["name"], *held, *_choices(stage, Stage.registry)]), *_circumstances(stage)])
+    return ", ".join([" ".join([stage["name"], *held, *_mixed(stage), *_choices(stage, Stage.registry)]), *_circumstances(stage)])
+
+
+def _mixed(stage: Plain) -> Iterator[str]:
+    """The largest tasks of a mixture with their shares, or how many there are where their sizes decide."""
+    tasks, weights = stage.get("tasks", ()), stage.get("weights", ())
+    if weights:
+        largest = sorted(zip(weights, tasks, strict=True), reverse=True)[:_TASKS]
+        more = [f"{len(tasks) - _TASKS} more"] if len(tasks) > _TASKS else []
+        yield "on " + " + ".join([*(f"{task} {weight / sum(weights):.0%}" for weight, task in largest), *more])
+    elif tasks:
+        yield f"on {len(tasks)} tasks"
 
 
 def _plugin(field: str, plugin: Plain) -> str:

@@ -28,11 +28,12 @@ from raylab.masking.policy import Policy
 from raylab.recipe import ModelSpec, Recipe, knobs
 from raylab.registry import load_file
 from raylab.search.shipped import shipped
+from raylab.search.simplex import Simplex
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Domain:
-    """What a choice may be: one of `options`, or a number from `low` to `high`, both included."""
+    """What a choice may be: one of `options`, or a number from `low` to `high`, both included. simplex: that it is a place on."""
 
     default: Any
     options: tuple[Any, ...] = ()
@@ -40,6 +41,7 @@ class Domain:
     high: float = 0.0
     log: bool = False
     integer: bool = False
+    simplex: Simplex | None = None
 
     def check(self, name: str, value: Any) -> Any:
         """`value` as this domain's type. Raises UserError if it lies outside."""
@@ -94,6 +96,16 @@ class Chooser:
     def integer(self, name: str, low: int, high: int, *, default: int) -> int:
         """A whole number between `low` and `high`, both included."""
         return int(self._choose(name, Domain(default=default, low=low, high=high, integer=True)))
+
+    def simplex(self, simplex: Simplex, default: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Proportions of its parts by their names, 0 of one that is left out; even ones are the default unless others are given.
+        Every part is a choice of its own, `simplex.choices()`: its place, from 0 (out) to 1."""
+        defaults = simplex.places(default or dict.fromkeys(simplex.parts, 1.0))
+        places = [
+            float(self._choose(name, Domain(default=place, low=0.0, high=1.0, simplex=simplex)))
+            for name, place in zip(simplex.choices(), defaults, strict=True)
+        ]
+        return dict(zip(simplex.parts, simplex.proportions(places), strict=True))
 
     def knobs(self, prefix: str, configuration: type) -> dict[str, Any]:
         """Every declared knob of a configuration class, drawn over the range it states itself."""

@@ -2,7 +2,8 @@
 
 Recipes are told by the values that a space drew, so that a choice may be there or not (a policy's own knobs): `coordinates`
 places them. Numbers lie between 0 and 1 on their domain's scale, options at equal distances from each other, and a choice
-that a recipe does not have lies in the middle of its domain, as far from all of its ends.
+that a recipe does not have lies in the middle of its domain, as far from all of its ends. Proportions on a simplex lie at their
+square roots, where a little of a part is far from none of it (Hellinger's distance): what a part adds grows ever more slowly.
 
 The process has a Matern 5/2 kernel with a length scale for every choice and a noise term (Rasmussen & Williams 2006, chapters
 2, 4 and 5). All of them are fitted by their posterior mode: the priors, wide and on a logarithmic scale, keep a choice that
@@ -48,8 +49,20 @@ class Coordinates:
 
     def of(self, recipes: Sequence[Mapping[str, Any]]) -> Table:
         """Of N recipes, by their values; shape (N, columns)."""
-        columns = [self._columns(name, domain, recipes) for name, domain in self.domains.items()]
+        placed = [self._on_simplexes(values) for values in recipes]
+        columns = [self._columns(name, domain, placed) for name, domain in self.domains.items()]
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(recipes), 0))
+
+    def _on_simplexes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with roots of proportions for places on a simplex; a part that is not among them is out, but where none is
+        all are alike."""
+        found = dict(values)
+        for simplex in dict.fromkeys(domain.simplex for domain in self.domains.values() if domain.simplex):
+            names = simplex.choices()
+            places = [values.get(name, 0.0) for name in names]
+            proportions = simplex.proportions(places) if any(name in values for name in names) else [1 / len(names)] * len(names)
+            found |= zip(names, np.sqrt(proportions).tolist(), strict=True)
+        return found
 
     def _columns(self, name: str, domain: Domain, recipes: Sequence[Mapping[str, Any]]) -> Table:
         if not domain.options:

@@ -28,3 +28,9 @@ def test_a_policy_that_is_not_installed_shows_all_it_has() -> None:
 def test_no_stage() -> None:
     assert label({"base": {"pretrained": None}, "stages": []}) == NO_STAGES
     assert label({"base": {"pretrained": "some/checkpoint"}, "stages": []}) == NO_MORE_STAGES
+
+
+def test_a_mixture_is_its_largest_tasks() -> None:
+    stage = {"name": "pre_finetune", "tasks": ["a", "b", "c", "d"], "weights": [1, 4, 3, 2]}
+    assert label({"stages": [stage]}) == "pre_finetune on b 40% + c 30% + d 20% + 1 more"
+    assert label({"stages": [{**stage, "weights": [], "temperature": 2.0}]}) == "pre_finetune on 4 tasks temperature=2"

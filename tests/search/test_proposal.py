@@ -10,6 +10,7 @@ import pytest
 from raylab.recipe import ModelSpec
 from raylab.search.proposal import EVEN, Tried, expected_improvement, propose, standardised
 from raylab.search.scale import at, share_of
+from raylab.search.simplex import Simplex
 from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.search.surrogate import Coordinates, Surrogate
 
@@ -157,3 +158,15 @@ def test_options_are_equally_far_apart_and_what_is_absent_lies_in_the_middle() -
     placed = Coordinates(domains=domains).of([{"kind": "a", "size": 0.0}, {"kind": "b", "size": 0.0}, {"kind": "c"}])
     assert math.isclose(np.linalg.norm(placed[0] - placed[1]), 1.0)
     assert placed[2, -1] == 0.5
+
+
+def test_parts_of_a_simplex_lie_at_the_roots_of_their_proportions() -> None:
+    simplex = Simplex.of("weights", ("a", "b", "c", "d"), out=0.3)
+    domains = {name: Domain(default=0.5, low=0.0, high=1.0, simplex=simplex) for name in simplex.choices()}
+    two = dict(zip(simplex.choices(), simplex.places({"a": 0.25, "b": 0.75}), strict=True))
+    placed = Coordinates(domains=domains).of([two, {}, {**two, "weights.b": 0.1}])
+    assert placed[0] == pytest.approx([0.5, math.sqrt(0.75), 0, 0])
+    assert placed[1] == pytest.approx([0.5] * 4)  # none of it: all alike
+    assert placed[2] == pytest.approx([1, 0, 0, 0])
+    fixed = Coordinates(domains={name: domains[name] for name in list(domains)[:3]})  # d is fixed to be out
+    assert fixed.of([two])[0] == pytest.approx([0.5, math.sqrt(0.75), 0])

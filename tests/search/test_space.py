@@ -10,6 +10,7 @@ import pytest
 from raylab.errors import UserError
 from raylab.masking.policy import Policy, policies_by_default
 from raylab.recipe import Recipe, knob, knobs
+from raylab.search.simplex import Simplex
 from raylab.search.space import Chooser, Domain, Replay, Space, load_space, space_names
 from tests.search.small_study import SETTING, Draws
 
@@ -232,3 +233,13 @@ def test_a_file_that_fails_shows_its_own_error(tmp_path: Path) -> None:
 def test_an_unknown_space_gets_the_nearest() -> None:
     with pytest.raises(UserError, match=r"unknown space 'maskin'. Did you mean 'masking'\?"):
         load_space("maskin")
+
+
+def test_a_simplex_is_a_choice_a_part_and_decodes_to_the_same_proportions() -> None:
+    simplex = Simplex.of("weights", ("a", "b", "c"), out=0.5)
+    drawn = Draws(3)
+    proportions = drawn.simplex(simplex)
+    assert list(drawn.values) == ["weights.a", "weights.b", "weights.c"]
+    assert Replay(drawn.values).simplex(simplex) == proportions
+    assert Replay({}).simplex(simplex, {"a": 3.0, "c": 1.0}) == pytest.approx({"a": 0.75, "b": 0.0, "c": 0.25})
+    assert Replay({}, {"weights.b": "0"}).simplex(simplex) == pytest.approx({"a": 0.5, "b": 0.0, "c": 0.5})
