@@ -2,16 +2,16 @@
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console
 from raylab.app.data_options import request_from
 from raylab.app.preparation import load_prepared, usable
+from raylab.app.settings import fields_set
 from raylab.app.steps import Teller
 from raylab.data.prepared import Prepared
-from raylab.errors import UserError, unknown
+from raylab.errors import UserError
 from raylab.masking.learned.card import identity, load
 from raylab.masking.learned.product import Learner, learned, learner
 from raylab.recipe import ModelSpec, decode
@@ -25,7 +25,8 @@ def learn(args: argparse.Namespace) -> Path:
         raise UserError(f"--threads is {args.threads}; expected 1 or more.")
     if args.to and args.to.exists():
         raise UserError(f"--to {args.to} exists; give a new folder.")
-    kind, fields = learner(args.how), _fields(args.how, args.set)
+    kind = learner(args.how)
+    fields = fields_set(args.set, kind, f"{args.how} masking", "width=128")
     given: dict[str, Any] = {}
     if args.start:
         if "start" not in {field.name for field in dataclasses.fields(kind)}:
@@ -53,19 +54,3 @@ def learned_told(how: Learner, data: Prepared, seed: int, storage: Path, **given
             teller(next(steps))
         except StopIteration as end:
             return Path(end.value)
-
-
-def _fields(how: str, settings: list[str]) -> dict[str, Any]:
-    """The fields that `--set FIELD=VALUE` sets. Values are JSON, or text where they are none."""
-    known, fields = [field.name for field in dataclasses.fields(learner(how))], {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"--set {setting!r} is not of the form FIELD=VALUE, e.g. --set width=128.")
-        if name not in known:
-            raise unknown(f"field of {how} masking", name, known)
-        try:
-            fields[name] = json.loads(value)
-        except json.JSONDecodeError:
-            fields[name] = value
-    return fields

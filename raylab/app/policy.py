@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from raylab.app.console import console, print_json, table
 from raylab.app.data_options import add_data_arguments
+from raylab.app.settings import fields_set
 from raylab.app.storage import add_storage_argument
 from raylab.data import atlas
 from raylab.data.tokenizer import load_tokenizer, train_bpe
@@ -142,13 +142,13 @@ def _policy_and_tokenizer(args: argparse.Namespace) -> tuple[Policy, Any, str]:
     """The policy that is shown, the tokenizer that it needs, if any, and what to say of it."""
     named = load_tokenizer(args.tokenizer) if args.tokenizer else None
     if args.name in Policy.registry.names():
-        policy: Policy = decode(Policy, {"name": args.name, **_fields(args.name, args.set)}, where=args.name)
+        policy: Policy = decode(Policy, {"name": args.name, **_fields(args, args.name)}, where=args.name)
         return policy, named, f"{args.name}: {_told(type(policy))}"
     folder = card_folder(args.name, args.storage)
     _, card = load(folder)
     tokenizer = named or tokenizer_of(folder)
     card.check_tokenizer(tokenizer, "--tokenizer")
-    policy = decode(Policy, {"name": "learned", "path": str(folder), **_fields("learned", args.set)}, where="learned")
+    policy = decode(Policy, {"name": "learned", "path": str(folder), **_fields(args, "learned")}, where="learned")
     return policy, tokenizer, f"{card.name}, learned from {card.learned_on.get('task', 'another task')}: {_told(Learned)}"
 
 
@@ -203,22 +203,5 @@ def coloured(pieces: Sequence[Piece]) -> Text:
     return text
 
 
-def _fields(policy: str, settings: Sequence[str]) -> dict[str, Any]:
-    """The fields that `--set FIELD=VALUE` sets. Values are JSON, or text where they are none."""
-    known = [field.name for field in dataclasses.fields(Policy.registry.get(policy))]
-    fields = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"--set {setting!r} is not of the form FIELD=VALUE, e.g. --set rate=0.3.")
-        if name not in known:
-            raise unknown(f"field of {policy}", name, known)
-        fields[name] = _value(value)
-    return fields
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+def _fields(args: argparse.Namespace, policy: str) -> dict[str, Any]:
+    return fields_set(args.set, Policy.registry.get(policy), policy, "rate=0.3")
