@@ -1,12 +1,11 @@
 """One run of one recipe, from base model to scores, as a stream of progress. Knows no cluster."""
 
 import copy
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from raylab.models.build import build
 from raylab.recipe import Recipe, Stage, run_key, stage_keys
 from raylab.seeds import Seeds
 from raylab.storage import Storage
+from raylab.training import footprint
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.context import Context
 from raylab.training.evaluation import means, score
@@ -23,69 +23,10 @@ from raylab.training.memory import Memory, told
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Notice, Progress, Result, Rung, Staged
 from raylab.training.stage_cache import Found, StageCache, load
+from raylab.training.totals import Totals
 
 PROBE_STEPS = 0.4  # of the finetuning's steps, in the short finetuning that judges a rung
 PROBE_QUESTIONS = 256  # of dev, at a rung
-
-
-@dataclass(kw_only=True, slots=True)
-class Totals:
-    """What a run has used so far, over all workers; what was reused of other runs' stages is counted apart. measured: what
-    its stages found out about the model."""
-
-    steps: int = 0
-    tokens: int = 0
-    target_tokens: int = 0
-    flops: float = 0.0
-    reused_tokens: int = 0
-    reused_flops: float = 0.0
-    reused_seconds: float = 0.0
-    seconds: dict[str, float] = field(default_factory=dict)
-    measured: dict[str, float] = field(default_factory=dict)
-
-    def add(self, progress: Progress) -> None:
-        self.steps += 1
-        self.tokens += progress.corpus_tokens
-        self.target_tokens += progress.target_tokens
-        self.flops += progress.flops
-        self.measured |= progress.measured
-        for part, seconds in progress.seconds.items():
-            self.spend(part, seconds)
-
-    def spend(self, part: str, seconds: float) -> None:
-        self.seconds[part] = self.seconds.get(part, 0.0) + seconds
-
-    def plain(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def restore(self, plain: dict[str, Any]) -> None:
-        """Take up the counts of a checkpoint."""
-        for name, value in plain.items():
-            setattr(self, name, value)
-
-    def reuse(self, cost: Mapping[str, float]) -> None:
-        """Count what a prefix from the cache has cost when it was trained."""
-        self.reused_tokens += int(cost["tokens"])
-        self.reused_flops += cost["flops"]
-        self.reused_seconds += cost["seconds"]
-
-    def cost(self) -> dict[str, float]:
-        """What the model has cost so far, whoever trained it."""
-        trained = sum(seconds for part, seconds in self.seconds.items() if part not in ("start", "rungs"))
-        return {
-            "tokens": self.tokens + self.reused_tokens,
-            "flops": self.flops + self.reused_flops,
-            "seconds": trained + self.reused_seconds,
-        }
-
-    def used(self) -> dict[str, float]:
-        """Everything but the seconds, as metrics of the run."""
-        counts = {name: value for name, value in self.plain().items() if name not in ("seconds", "measured")}
-        return {**counts, **self.measured}
-
-    def times(self) -> dict[str, float]:
-        """Seconds by part, and their `total`."""
-        return {**self.seconds, "total": sum(self.seconds.values())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,13 +61,18 @@ def run_recipe(recipe: Recipe, execution: Execution) -> Generator[Event, None, N
     A stopped run goes on from its newest checkpoint. Raises Diverged and OutOfMemory; closing the generator stops the
     run.
     """
-    with told():
-        yield from _run(recipe, execution)
+    footprint.begin(execution.parallel.device)
+    with told(), closing(_run(recipe, execution)) as events:
+        for event in events:
+            with execution.totals.timed("waiting"):
+                yield event
 
 
-def _run(recipe: Recipe, execution: Execution) -> Iterator[Event]:
+def _run(recipe: Recipe, execution: Execution) -> Generator[Event, None, None]:
     totals = execution.totals
-    checkpoints = Checkpoints(execution.folder, execution.checkpoint_every_s, totals.plain, execution.parallel)
+    checkpoints = Checkpoints(
+        execution.folder, execution.checkpoint_every_s, totals.plain, execution.parallel, partial(totals.timed, "checkpoint")
+    )
     with closing(checkpoints):
         yield from _run_from(checkpoints, recipe, execution)
 
@@ -134,7 +80,7 @@ def _run(recipe: Recipe, execution: Execution) -> Iterator[Event]:
 def _run_from(checkpoints: Checkpoints, recipe: Recipe, execution: Execution) -> Iterator[Event]:
     totals = execution.totals
     totals.restore(checkpoints.restored_totals or {})
-    with _timed(totals, "start"), execution.parallel.together():
+    with totals.timed("start"), execution.parallel.together():
         model: nn.Module = build(recipe.base, execution.data.tokenizer, execution.seeds.init).to(execution.parallel.device)
     context = Context(
         data=execution.data, seeds=execution.seeds, parallel=execution.parallel, checkpoints=checkpoints,
@@ -145,7 +91,7 @@ def _run_from(checkpoints: Checkpoints, recipe: Recipe, execution: Execution) ->
     first = prefixes.first(_done(named, checkpoints.stage))
     rungs = _Rungs(recipe, context, execution)
     for i, (name, stage) in enumerate(named):
-        with execution.parallel.together():
+        with totals.timed("start"), execution.parallel.together():
             model = stage.equip(model, context).to(execution.parallel.device)
         for progress in stage.run(model, replace(context, stage=name)) if i >= first else ():
             totals.add(progress)
@@ -186,16 +132,17 @@ class _Prefixes:
         if number >= len(self.keys):
             return
         if self.found and self.found.stages == number + 1:
-            load(self.found, model)
+            with self.totals.timed("checkpoint"):
+                load(self.found, model)
             if self.found.by == self.run:  # an earlier attempt of this run, which was lost: what it used is this run's own
                 self.totals.restore(self.found.totals)
             else:
                 self.totals.reuse(self.found.cost)
         if self.cache:
             if trained and self.parallel.rank == 0:
-                self.cache.keep(
-                    self.keys[number], model, self.words[number], cost=self.totals.cost(), by=self.run, totals=self.totals.plain()
-                )
+                cost, totals = self.totals.cost(), self.totals.plain()
+                with self.totals.timed("checkpoint"):
+                    self.cache.keep(self.keys[number], model, self.words[number], cost=cost, by=self.run, totals=totals)
             yield from (Notice(text=text) for text in self.cache.notices())
         yield Staged(key=self.keys[number])
 
@@ -212,7 +159,7 @@ class _Rungs:
     def passed(self, stage: int, progress: Progress, model: nn.Module) -> Iterator[Event]:
         """The rung that this step reaches, if any, with its score; a rung at the end is the run's own result."""
         if stage < len(self.before) and (fraction := self.at.get(self.before[stage] + progress.step)):
-            with _timed(self.execution.totals, "rungs"):
+            with self.execution.totals.timed("rungs"):
                 metrics = _probe(model, self.finetune, self.context, self.execution.alive)
             yield Rung(fraction=fraction, metrics=metrics)
 
@@ -229,7 +176,7 @@ def _probe(model: nn.Module, finetune: Stage, context: Context, alive: Callable[
 
 def _finish(model: nn.Module, execution: Execution) -> Result:
     scores, metrics = {}, {}
-    with _timed(execution.totals, "evaluation"):
+    with execution.totals.timed("evaluation"):
         for split in execution.splits:
             questions = execution.data.splits[split]
             scores[split] = score(model, questions, execution.data, execution.parallel, execution.memory, execution.alive)
@@ -238,17 +185,7 @@ def _finish(model: nn.Module, execution: Execution) -> Result:
         model.save_pretrained(execution.keep_model)  # type: ignore[operator]
         execution.data.tokenizer.save_pretrained(execution.keep_model)
     metrics |= {**execution.totals.used(), "parameters": sum(p.numel() for p in model.parameters())}
-    return Result(metrics=metrics, scores=scores, seconds=execution.totals.times())
-
-
-@contextmanager
-def _timed(totals: Totals, part: str) -> Iterator[None]:
-    """Count the seconds of a block under a part's name."""
-    begun = time.perf_counter()
-    try:
-        yield
-    finally:
-        totals.spend(part, time.perf_counter() - begun)
+    return Result(metrics=metrics, scores=scores, seconds=execution.totals.times(), memory=footprint.peaks(execution.parallel))
 
 
 def device_of(gpus_per_worker: float) -> torch.device:

@@ -125,3 +125,29 @@ def test_the_model_is_kept_where_asked(data: Prepared, tmp_path: Path) -> None:
 def test_device_of_a_worker() -> None:
     assert device_of(0.0) == torch.device("cpu")
     assert device_of(1.0).type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_where_the_time_went_is_told_by_part(data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that everybody who looks at it moves by a second."""
+    looks = iter(range(10**6))
+    monkeypatch.setattr("raylab.training.totals.time.perf_counter", lambda: float(next(looks)))
+    trace = tiny.traced(tiny.recipe(pretrain_steps=3), data, rungs=(0.5,), folder=tmp_path, checkpoint_every_s=0.0)
+    assert trace.result is not None
+    seconds = trace.result.seconds
+    assert {"start", "rungs", "checkpoint", "waiting", "evaluation"} < seconds.keys()
+    assert seconds["waiting"] >= len(trace.steps), "whoever takes the steps is waited for at each"
+    assert seconds["checkpoint"] >= len(trace.steps)
+    assert seconds["total"] == sum(s for part, s in seconds.items() if part != "total")
+
+
+def test_what_a_run_held_is_told_of_each_run_anew(data: Prepared) -> None:
+    recipe = tiny.recipe(pretrain_steps=1, finetune_steps=1)
+    before = tiny.traced(recipe, data).result
+    ballast = torch.ones(2**26)  # 256 MiB
+    heavy = tiny.traced(recipe, data).result
+    del ballast
+    after = tiny.traced(recipe, data).result
+    assert before is not None and heavy is not None and after is not None
+    assert set(heavy.memory) == {"host"}
+    assert heavy.memory["host"] > before.memory["host"] + 2**27
+    assert after.memory["host"] >= before.memory["host"] > 2**20

@@ -114,4 +114,4 @@ def _tell(result: Any, identity: dict[str, Any]) -> dict[str, Any]:
     rows = [[m.replace("_", " "), *(figure(result.metrics[f"{split}_{m}"], 3) for split in ("dev", "test"))] for m in there]
     console().print(table("measure", ">dev", ">test", rows=rows))
     console().print(f"run {identity['key']}: {result.seconds['total']:.0f} s, {result.metrics['tokens']:,} corpus tokens")
-    return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds)}
+    return {**identity, "metrics": dict(result.metrics), "seconds": dict(result.seconds), "memory": dict(result.memory)}

@@ -59,7 +59,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "nested_s": nested_s,
         "ratio": nested_s / lane_s,
         "lane_start_s": start_s,
-        "steps_s": statistics.median(run.seconds["total"] for run in _explored(conduct)),
+        "steps_s": statistics.median(_own_s(run.seconds) for run in _explored(conduct)),
         "trials": len(lane),
         "nested_trials": len(nested),
         "workers": args.workers,
@@ -124,7 +124,12 @@ def _on_a_lane(conduct: Conduct, folder: Path, workers: int) -> tuple[float, lis
         runner.explore(conduct)
     started = conduct.study.runs[first.key].started or began
     runs = _explored(conduct)
-    return started - began, _costs(explored, [(run.ended or 0.0, run.seconds["total"]) for run in runs])
+    return started - began, _costs(explored, [(run.ended or 0.0, _own_s(run.seconds)) for run in runs])
+
+
+def _own_s(seconds: Mapping[str, float]) -> float:
+    """What a run took, less its waits for those whom it reports to."""
+    return seconds["total"] - seconds["waiting"]
 
 
 def _first(conduct: Conduct) -> Request:
@@ -210,4 +215,4 @@ def train_recipe(config: dict[str, Any]) -> None:
     execution = Execution(data=Prepared(Path(config["data"])), seeds=Seeds.of(0, 0), parallel=parallel)
     for event in run_recipe(decode(Recipe, config["recipe"]), execution):
         if isinstance(event, Result):
-            ray.train.report({"steps_s": event.seconds["total"]})
+            ray.train.report({"steps_s": _own_s(event.seconds)})

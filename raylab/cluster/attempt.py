@@ -174,6 +174,7 @@ class _Attempt:
     def _execute(self) -> dict[str, Any]:
         from raylab.errors import Diverged, OutOfMemory
         from raylab.seeds import Seeds
+        from raylab.training.footprint import held
         from raylab.trial import Execution
 
         execution = Execution(
@@ -194,7 +195,8 @@ class _Attempt:
         except Exception:  # whatever a recipe raises is its result; the search goes on
             end |= {"state": "failed", "error": traceback.format_exc()}
         used = execution.totals
-        return {**end, "metrics": {**used.used(), **end["metrics"]}, "seconds": used.times()}
+        memory = end.get("memory") or held(self.parallel.device)  # of a run that did not finish, this worker's
+        return {**end, "metrics": {**used.used(), **end["metrics"]}, "seconds": used.times(), "memory": memory}
 
     def _consume(self, execution: Any, end: dict[str, Any]) -> None:
         from raylab.recipe import Recipe, decode
@@ -216,7 +218,7 @@ class _Attempt:
             elif isinstance(event, Staged):
                 self.ticker.staged(event.key)
             else:
-                end |= {"metrics": dict(event.metrics), "scores": event.scores}
+                end |= {"metrics": dict(event.metrics), "scores": event.scores, "memory": dict(event.memory)}
 
     def _check_time(self, events: Any) -> None:
         """Stop where the time that the study may take is over: after the step at which rank 0 finds that it is."""

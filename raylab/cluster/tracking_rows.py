@@ -101,7 +101,7 @@ def final_metrics(run: Run, measure: Measure) -> Iterator[Metric]:
         run.metrics if run.state == "finished" else {k: v for k, v in run.metrics.items() if not k.startswith(("dev_", "test_"))}
     )
     figures = {"score": measure.score(run), "n_seeds": None if measure.score(run) is None else 1, **known,
-               **_prefixed("seconds", run.seconds, "/")}  # fmt: skip
+               **_prefixed("seconds", run.seconds, "/"), **_prefixed("memory_bytes", run.memory, "/")}  # fmt: skip
     for name, value in figures.items():
         if _is_number(value):
             yield _metric(name, value, run.ended or run.asked)

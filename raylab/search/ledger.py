@@ -17,7 +17,8 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
     notice   key, text                                    something to know of a run that goes on, e.g. no checkpoint
     curve    key, points=[{step, time, loss, ...}]        what training printed, several points a line
     rung     key, fraction, metrics                       a score on the way
-    end      key, state, metrics, scores, seconds, error  the run is over, in a true state
+    end      key, state, metrics, scores, seconds,        the run is over, in a true state
+             memory, error
     cached   key, trial                                   a trial proposed a recipe that had run already
     capped   phase, reason                                a cap ended exploration, selection or the verdict early
     interrupted, resumed                                  the driver stopped, went on: runs that a cap stopped are due
@@ -53,7 +54,8 @@ class Run:
     was learned: raylab.search.learning). trial: the number of
     the trial that asked for it first. recipe: JSON form. values: what the space drew, by name. metrics: the last
     known, e.g. dev_bits_per_answer, dev_exact_match, dev_f1, test_*, tokens, target_tokens, flops. scores: by split
-    and measure, one number a question, in the order of the split. seconds: by part, and `total`. losses: the `lost`
+    and measure, one number a question, in the order of the split. seconds: by part, and `total`. memory: the most bytes that
+    a worker held, by place (`host`, `gpu`). losses: the `lost`
     events of its attempts. notices: what there was to know on the way. origin: the study that ran it, if this one took it
     over.
     """
@@ -74,6 +76,7 @@ class Run:
     curve: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
     error: str | None = None
     losses: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -208,7 +211,7 @@ def _apply_to_run(run: Run, event: Mapping[str, Any]) -> None:
     elif kind == "end":
         run.state, run.ended, run.error = event["state"], event["time"], event.get("error")
         run.metrics.update(event.get("metrics", {}))
-        run.scores, run.seconds = event.get("scores", {}), event.get("seconds", {})
+        run.scores, run.seconds, run.memory = (event.get(name, {}) for name in ("scores", "seconds", "memory"))
 
 
 def infeasible(state: str, error: str | None) -> bool:

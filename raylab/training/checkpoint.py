@@ -14,6 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,17 @@ from raylab.training.shelf import MANIFEST, Shelf
 class Checkpoints:
     """The checkpoints of one run in `folder`; with no folder, none are written and every stage starts at its start.
 
-    totals: called when saving; its JSON value comes back as `restored_totals`. All workers go on from the checkpoint
-    that rank 0 finds newest, wherever their machines; rank 0 alone saves.
+    totals: called when saving; its JSON value comes back as `restored_totals`. timed: entered around all that takes time. All
+    workers go on from the checkpoint that rank 0 finds newest, wherever their machines; rank 0 alone saves.
     """
 
     def __init__(
         self, folder: Storage | Path | None = None, every_s: float = 30.0, totals: Callable[[], Any] = dict,
-        parallel: Parallel | None = None,
+        parallel: Parallel | None = None, timed: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:  # fmt: skip
         self.every_s = every_s
         self.totals = totals
+        self._timed = timed
         self._saved_at = time.monotonic()
         self._reasons: list[str] = []  # why checkpoints were left out, each once
         self._untold: list[str] = []
@@ -62,8 +64,9 @@ class Checkpoints:
         if self._found is None or self._found[1]["stage"] != stage:
             return 0
         folder, manifest = self._found
-        load_weights(model, load_file(folder / "model.safetensors"))
-        _load_optimizer(model, optimizer, load_file(folder / "optimizer.safetensors"))
+        with self._timed():
+            load_weights(model, load_file(folder / "model.safetensors"))
+            _load_optimizer(model, optimizer, load_file(folder / "optimizer.safetensors"))
         return int(manifest["step"])
 
     def due(self) -> bool:
@@ -72,23 +75,28 @@ class Checkpoints:
 
     def save(self, stage: str, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Write a checkpoint whole, and drop all but the last two; or leave no trace of it but a notice."""
+        with self._timed():
+            self._save({"stage": stage, "step": step}, model, optimizer)
+        self._saved_at = time.monotonic()
+
+    def _save(self, place: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         assert self._shelf is not None
         name = self._shelf.next_name()
         temporary = self._shelf.folder / f".{name}"
         try:
-            self._write(temporary, {"stage": stage, "step": step}, model, optimizer)
+            self._write(temporary, place, model, optimizer)
             temporary.rename(self._shelf.folder / name)
             self._shelf.added(name)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             self._leave_out(f"no checkpoint could be written: {error}")
         self._shelf.drop_old()
-        self._saved_at = time.monotonic()
 
     def close(self) -> None:
         """Wait until the last one has been taken to the bucket, if there is one."""
         if self._shelf is not None:
-            self._shelf.settle()
+            with self._timed():
+                self._shelf.settle()
 
     def _write(self, folder: Path, place: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         shutil.rmtree(folder, ignore_errors=True)

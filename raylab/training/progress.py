@@ -52,8 +52,9 @@ class Staged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The end of a run. metrics: as in raylab.search.ledger.Run. scores: by split and measure, one number a question."""
+    """The end of a run. metrics, memory: as in raylab.search.ledger.Run. scores: by split and measure, one number a question."""
 
     metrics: Mapping[str, float]
     scores: Mapping[str, Mapping[str, list[float]]]
     seconds: Mapping[str, float]
+    memory: Mapping[str, int]
