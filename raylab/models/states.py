@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from raylab.models.padding import told
+
 
 def encoder_states(
     body: PreTrainedModel, input_ids_BT: torch.Tensor | None, attention_BT: torch.Tensor, segments_BT: torch.Tensor | None = None,
@@ -68,4 +70,4 @@ def _encoded(
     inputs = {"input_ids": input_ids_BT} if embeddings_BTH is None else {"inputs_embeds": embeddings_BTH}
     if segments_BT is not None and getattr(body.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"] = segments_BT
-    return encoder_of(body)(**inputs, attention_mask=attention_BT, **more)
+    return encoder_of(body)(**inputs, attention_mask=told(attention_BT), **more)

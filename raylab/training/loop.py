@@ -19,9 +19,11 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from raylab.errors import Diverged
+from raylab.models.padding import told
 from raylab.seeds import derive
 from raylab.training.batching import MicroBatch, StepBatch
 from raylab.training.checkpoint import Checkpoints
+from raylab.training.company import Work
 from raylab.training.memory import Memory
 from raylab.training.optimizer import Optimization
 from raylab.training.parallel import Parallel
@@ -43,7 +45,7 @@ def decode(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     shifted_BU[:, 0] = model.config.decoder_start_token_id
     shifted_BU = shifted_BU.masked_fill(shifted_BU == -100, model.config.pad_token_id)
     return model(
-        input_ids=batch.input_ids_BT, attention_mask=batch.attention_BT, decoder_input_ids=shifted_BU, use_cache=False
+        input_ids=batch.input_ids_BT, attention_mask=told(batch.attention_BT), decoder_input_ids=shifted_BU, use_cache=False
     ).logits
 
 
@@ -96,13 +98,13 @@ def _accumulate(model: nn.Module, batch: StepBatch, training: Training, step: in
     """Leave this worker's part of the global mean loss's gradient in the parameters, computed `rows` rows at a time;
     return its summed loss."""
     model.zero_grad(set_to_none=True)  # what an attempt with more rows left
-    torch.manual_seed(derive(training.seed, "dropout", step, parallel.rank))
     total = torch.zeros((), device=parallel.device)
-    for micro in batch.micro_batches(rows):
-        with torch.autocast(parallel.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-            loss = training.loss(model, micro)
-        (loss * (1 / batch.target_tokens)).backward()
-        total += loss.detach()
+    for number, micro in enumerate(batch.micro_batches(rows)):
+        work = Work(
+            model=model, loss=training.loss, batch=micro, share=1 / batch.target_tokens, precision=training.precision,
+            seed=derive(training.seed, "dropout", step, parallel.rank) + number,
+        )  # fmt: skip
+        total += parallel.company.gradients(work) if parallel.company else work.compute()
     return total
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +13,9 @@ from torch import nn
 
 from raylab.errors import OutOfMemory
 from raylab.training.shared import SharedSum
+
+if TYPE_CHECKING:
+    from raylab.training.company import Company
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -24,7 +27,8 @@ class Parallel:
     """This worker among `world` equal ones. Alone, every operation is the identity.
 
     hosts: the group through which processes tell each other things without waiting for their GPUs (None: the default).
-    shared: what adds up through memory (None: it is done by messages).
+    shared: what adds up through memory (None: it is done by messages). company: other runs of this process, with whose steps
+    those of this one are computed (None: there are none).
     """
 
     rank: int = 0
@@ -32,6 +36,7 @@ class Parallel:
     device: torch.device = CPU
     hosts: dist.ProcessGroup | None = field(default=None, compare=False)
     shared: SharedSum | None = field(default=None, compare=False)
+    company: "Company | None" = field(default=None, compare=False)
 
     @classmethod
     def current(cls, device: torch.device) -> "Parallel":
