@@ -17,11 +17,9 @@ from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case, Contrast
 from raylab.search.comparison.results import Results, Section
 from raylab.search.comparison.words import told_difference
-from raylab.training.optimizer import Optimization
 
 REFERENCE = "none"
 POLICIES: dict[str, Policy] = {"uniform": Uniform(), "span": Span(), "salient": Salient(), "oracle": Oracle()}
-OPTIMIZATION = Optimization(learning_rate=4e-3)  # the default of search_spaces/masking.py
 CORPORA: dict[str, tuple[tuple[str, float], ...]] = {  # by questions: whose passages, and which share of them is used
     "triviaqa": (("wiki_vital4", 1.0), ("wiki_vital4", 0.25), ("wikitext2", 1.0)),
 }
@@ -46,9 +44,7 @@ def cases(asked: Asked) -> list[Case]:
 def arms(at: At) -> dict[str, Recipe]:
     """Finetuning alone, and after each policy in the case's format on its share of the corpus."""
     target, share = at.case.tags["target"], at.case.tags["share"]
-    made = {
-        name: at.masked(policy, target=target, corpus_share=share, optimization=OPTIMIZATION) for name, policy in POLICIES.items()
-    }
+    made = {name: at.masked(policy, target=target, corpus_share=share) for name, policy in POLICIES.items()}
     return {"none": at.recipe(), **made}
 
 

@@ -22,10 +22,8 @@ from raylab.masking.policy import Policy
 from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case, Contrast
 from raylab.search.comparison.learning import learned
-from raylab.training.optimizer import Optimization
 
 REFERENCE = "uniform"
-OPTIMIZATION = Optimization(learning_rate=4e-3)  # the default of search_spaces/masking.py
 
 
 def cases(asked: Asked) -> list[Case]:
@@ -42,7 +40,7 @@ def arms(at: At) -> dict[str, Recipe]:
         "uniform": Uniform(), "salient": Salient(), "random spans": RandomSpans(of=supervised), "supervised": supervised,
         "meta's start": AnySpan(longest=Meta().longest), "meta": learned(at, Meta()), "oracle": Oracle(),
     }  # fmt: skip
-    return {"none": at.recipe(), **{name: at.masked(policy, optimization=OPTIMIZATION) for name, policy in policies.items()}}
+    return {"none": at.recipe(), **{name: at.masked(policy) for name, policy in policies.items()}}
 
 
 def contrasts(case: Case, labels: Sequence[str]) -> list[Contrast]:

@@ -19,10 +19,8 @@ from raylab.search.comparison.declared import Asked, At, Case, Contrast
 from raylab.search.comparison.learning import learned
 from raylab.search.comparison.results import Results, Section
 from raylab.search.comparison.words import told_difference
-from raylab.training.optimizer import Optimization
 
 REFERENCE = "uniform"
-OPTIMIZATION = Optimization(learning_rate=4e-3)  # the default of search_spaces/masking.py
 QUESTIONS = ("triviaqa", "nq_open", "webquestions")
 CORPUS = "wiki_vital4"
 GROUPS = {
@@ -45,9 +43,9 @@ def cases(asked: Asked) -> list[Case]:
 def arms(at: At) -> dict[str, Recipe]:
     """Heuristics, and the policy of every source: of the target itself, too."""
     policies = {f"from {source.name}": learned(at, Supervised(), at.data_of(source)) for source in cases(at.asked)}
-    made = {name: at.masked(policy, optimization=OPTIMIZATION) for name, policy in policies.items()}
+    made = {name: at.masked(policy) for name, policy in policies.items()}
     heuristics = {"uniform": Uniform(), "salient": Salient()}
-    return {"none": at.recipe(), **{n: at.masked(p, optimization=OPTIMIZATION) for n, p in heuristics.items()}, **made}
+    return {"none": at.recipe(), **{n: at.masked(p) for n, p in heuristics.items()}, **made}
 
 
 def contrasts(case: Case, labels: Sequence[str]) -> list[Contrast]:

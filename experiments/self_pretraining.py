@@ -7,8 +7,6 @@ themselves) and by telling which tokens a generator replaced (as ELECTRA). All a
 corpus is read more often. The paper's corpora are larger by orders of magnitude, and so are its models.
 """
 
-from typing import Any
-
 from raylab.masking.policies.uniform import Uniform
 from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Arm, Asked, At, Case
@@ -32,9 +30,8 @@ def cases(asked: Asked) -> list[Case]:
 def arms(at: At) -> dict[str, Recipe | Arm]:
     """From random weights, after either way of pretraining on either corpus."""
     general = at.asked.data(at.case.data.dataset, corpus=GENERAL if at.asked.data_dir is None else GENERAL_OF_A_FOLDER)
-    sizes: Any = {"budget_tokens": at.asked.budget_tokens, "batch_size": at.asked.batch_size}
     restored = at.masked(Uniform(rate=0.15, random_share=0.1, keep_share=0.1), target="tokens")
-    discriminated = at.recipe(Discriminate(policy=Uniform(rate=0.15), **sizes))
+    discriminated = at.recipe(Discriminate(policy=Uniform(rate=0.15), **at.reading))
     return {
         "none": at.recipe(),
         "own text, restored": restored,

@@ -14,7 +14,6 @@ from raylab.search.comparison.results import Results, Section
 from raylab.search.comparison.small import writing_tasks
 from raylab.stages.denoise import Denoise
 from raylab.stages.init_from_statistics import ITSELF, InitFromStatistics
-from raylab.training.optimizer import Optimization
 
 REFERENCE = "none"
 STATISTICS = {
@@ -34,10 +33,7 @@ def cases(asked: Asked) -> list[Case]:
 
 def arms(at: At) -> dict[str, Recipe]:
     """From random weights, from each kind of statistics, from the pretrained model."""
-    natural = Denoise(
-        policy=SpanCorruption(), budget_tokens=at.asked.budget_tokens, batch_size=at.asked.batch_size,
-        optimization=Optimization(learning_rate=4e-3),  # the default of search_spaces/masking.py
-    )  # fmt: skip
+    natural = Denoise(policy=SpanCorruption(), **at.reading)
     drawn = {name: at.recipe(natural, statistics) for name, statistics in STATISTICS.items()}
     return {"none": at.recipe(), **drawn, "constant norms": at.recipe(CONSTANT), "natural": at.recipe(natural)}
 

@@ -6,8 +6,6 @@ pretrains each task until it is learned, and its natural pretraining is T5's. Na
 questions themselves, under span corruption.
 """
 
-from typing import Any
-
 from raylab.masking.policies.span_corruption import SpanCorruption
 from raylab.recipe import Recipe
 from raylab.search.comparison.declared import Asked, At, Case
@@ -16,11 +14,9 @@ from raylab.search.comparison.results import Results, Section
 from raylab.search.comparison.small import writing_tasks
 from raylab.stages.synthesize import Synthesize
 from raylab.synthetic.task import SyntheticTask
-from raylab.training.optimizer import Optimization
 
 REFERENCE = "none"
 SYNTHETIC = ("identity", "set", "lime")
-OPTIMIZATION = Optimization(learning_rate=4e-3)  # for all arms that pretrain: the default of search_spaces/masking.py
 
 
 def cases(asked: Asked) -> list[Case]:
@@ -30,9 +26,8 @@ def cases(asked: Asked) -> list[Case]:
 
 def arms(at: At) -> dict[str, Recipe]:
     """From random weights, after each synthetic task, after natural text."""
-    sizes: Any = {"budget_tokens": at.asked.budget_tokens, "batch_size": at.asked.batch_size, "optimization": OPTIMIZATION}
-    synthetic = {name: at.recipe(Synthesize(task=SyntheticTask.registry.get(name)(), **sizes)) for name in SYNTHETIC}
-    return {"none": at.recipe(), **synthetic, "natural": at.masked(SpanCorruption(), optimization=OPTIMIZATION)}
+    synthetic = {name: at.recipe(Synthesize(task=SyntheticTask.registry.get(name)(), **at.reading)) for name in SYNTHETIC}
+    return {"none": at.recipe(), **synthetic, "natural": at.masked(SpanCorruption())}
 
 
 def derived(results: Results) -> list[Section]:

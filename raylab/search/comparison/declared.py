@@ -28,12 +28,14 @@ from raylab.data.source import DataRequest
 from raylab.data.task import TaskData
 from raylab.errors import UserError, unknown
 from raylab.masking.policy import Policy
+from raylab.models.rates import pretraining_rates
 from raylab.recipe import ModelSpec, Recipe, Stage
 from raylab.registry import load_file
 from raylab.search.shipped import shipped
 from raylab.seeds import Seeds
 from raylab.stages.denoise import Denoise
 from raylab.stages.finetune import Finetune
+from raylab.training.optimizer import Optimization
 
 DEFAULT_SEEDS = 5
 
@@ -133,10 +135,17 @@ class At:
         given = {"steps": self.asked.finetune_steps, "batch_size": self.asked.batch_size, **finetune}
         return Recipe(base=self.base, stages=stages, task=self.data.task, finetune=Finetune(**given))
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How a stage of pretraining reads: what was asked, as fast as models like the case's are usually pretrained."""
+        return {
+            "budget_tokens": self.asked.budget_tokens, "batch_size": self.asked.batch_size,
+            "optimization": Optimization(learning_rate=pretraining_rates(self.base).usual),
+        }  # fmt: skip
+
     def masked(self, policy: Policy, **fields: Any) -> Recipe:
         """Intermediate pretraining under a policy, on the tokens that were asked, then finetuning. fields: of the stage."""
-        given = {"budget_tokens": self.asked.budget_tokens, "batch_size": self.asked.batch_size, **fields}
-        return self.recipe(Denoise(policy=policy, **given))
+        return self.recipe(Denoise(policy=policy, **{**self.reading, **fields}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
