@@ -1,5 +1,11 @@
-"""Which tasks a model may learn before its target: those that are named, or all that there are and fit."""
+"""Which tasks a model may learn before its target: those that are named, or all that there are and fit.
 
+They come with those first whose words are most like the target's (raylab.search.prior), so that a search can try these first:
+the overlap of vocabularies is one of the measures by which Lange et al. 2021 tell what helps; our reading.
+"""
+
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +17,11 @@ from raylab.data.remembered import content_of, load_again
 from raylab.data.source import DataRequest, builtin
 from raylab.data.task import TaskData
 from raylab.errors import UserError
+from raylab.search.prior import similarity, words_of
 from raylab.training.objective import Objective
 
+SAMPLED = 5000  # examples of a task, by which its words are known
+TOLD = 5  # sources
 MOST_SHARED = 0.02  # of the target's dev and test examples: about as much as tasks share that have nothing to do with one another
 
 
@@ -29,10 +38,12 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One task. content: its fingerprint. shared: how much of what the target is judged by stands in its train split."""
+    """One task. content: its fingerprint. likeness: of its words to the target's, from 0 to 1. shared: how much of what the
+    target is judged by stands in its train split."""
 
     data: TaskData
     content: str
+    likeness: float
     shared: float = 0.0
 
 
@@ -59,16 +70,22 @@ class Sources:
         """What a reader of the results must know of them."""
         known = [f"{_share(s.shared)} in {s.data.name}" for s in self.taken.values() if s.shared > MOST_SHARED]
         told = [f"Of the dev and test examples, these stand in what is learned before: {', '.join(known)}"] if known else []
-        return [*(f"Not in the mixture: {name}: {reason}" for name, reason in self.left_out.items()), *told]
+        alike = ", ".join(f"{s.data.name} {s.likeness:.2f}" for s in itertools.islice(self.taken.values(), TOLD))
+        return [
+            *([f"Of the tasks to mix, these have words most like the target's (1: the same): {alike}"] if alike else []),
+            *(f"Not in the mixture: {name}: {reason}" for name, reason in self.left_out.items()),
+            *told,
+        ]
 
 
 def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Sources:
     """The sources for a target that `request` gave. Raises UserError for a named one that can't be used, and where none is left;
     of those that are not named, such ones are left out."""
     taken, left_out = dict[str, Source](), dict[str, str]()
+    words = _words(target)
     for name in dict.fromkeys(wanted.named) if wanted.named is not None else _all(request.data_dir):
         try:
-            source = _source(name, target, request, wanted)
+            source = _source(name, target, words, request, wanted)
             _check_name(source, taken.values())
         except UserError as error:
             if wanted.named is not None:
@@ -79,14 +96,15 @@ def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Source
     if not taken:
         reasons = "".join(f" {name}: {reason}" for name, reason in left_out.items())
         raise UserError(f"there is no task to learn before {target.name}; name some: --sources A,B.{reasons}")
-    return Sources(target=content_of(target), taken=taken, left_out=left_out)
+    ordered = dict(sorted(taken.items(), key=lambda item: item[1].likeness, reverse=True))
+    return Sources(target=content_of(target), taken=ordered, left_out=left_out)
 
 
 def _all(data_dir: Path | None) -> Sequence[str]:
     return builtin() if data_dir is None else local.tasks(data_dir)
 
 
-def _source(name: str, target: TaskData, request: DataRequest, wanted: Wanted) -> Source:
+def _source(name: str, target: TaskData, words: Counter[str], request: DataRequest, wanted: Wanted) -> Source:
     """Raises UserError for a source that can't be read, that this target must not have, or that this model can't learn."""
     data = load_again(replace(request, dataset=name, corpus=None, text_column=None, splits={}, max_passages=None))
     learned: type[Any] = Objective.registry.get(data.family)
@@ -96,7 +114,7 @@ def _source(name: str, target: TaskData, request: DataRequest, wanted: Wanted) -
     if content == content_of(target):
         if not wanted.target_too:
             raise UserError(f"{data.name} is the target itself. To mix it in all the same: --allow-target-in-sources.")
-        return Source(data=data, content=content)
+        return Source(data=data, content=content, likeness=1.0)
     if data.name == target.name:
         raise UserError(f"two tasks are named {data.name!r}, the target and another, and would share a head. Rename its folder.")
     shared = overlap(target, data)
@@ -105,7 +123,14 @@ def _source(name: str, target: TaskData, request: DataRequest, wanted: Wanted) -
             f"{_share(shared)} of the dev and test examples of {target.name} stand in the train split of {data.name}, which "
             "would give them away. To mix it in all the same: --allow-overlap."
         )
-    return Source(data=data, content=content, shared=shared)
+    return Source(data=data, content=content, likeness=similarity(words, _words(data)), shared=shared)
+
+
+def _words(data: TaskData) -> Counter[str]:
+    """How often each word stands in what a model is given of a task; in a sample of a large one."""
+    train = data.splits["train"]
+    sampled = (train[place] for place in range(0, len(train), max(1, len(train) // SAMPLED)))
+    return words_of("\n".join(text for example in sampled for text in example.texts()).encode())
 
 
 def _check_name(source: Source, others: Iterable[Source]) -> None:
