@@ -15,12 +15,14 @@ from raylab.training.parallel import Parallel
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
     """Model inputs of a few sequences on this worker, padded to their longest (ids; -100 pads labels). A row may hold several
-    sequences of one length: the choices of a question, the windows of a passage."""
+    sequences of one length: the choices of a question, the windows of a passage. asked_N: where in labels_BU, laid flat, the
+    labels are that are not -100, if that is known beforehand; a GPU that is asked for it would have to be waited for."""
 
     input_ids_BT: torch.Tensor
     attention_BT: torch.Tensor
     labels_BU: torch.Tensor
     segments_BT: torch.Tensor | None = None
+    asked_N: torch.Tensor | None = None
 
     def flat(self) -> "MicroBatch":
         """Rows of several sequences (B, C, T) as sequences (B * C, T)."""
@@ -92,6 +94,7 @@ def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
     """Copy rows to the device without their common padding; from pinned memory, in the background, on a GPU."""
     width = max(1, int(batch.attention_BT[rows].sum(axis=-1).max(initial=1)))
     target = 1 + int(np.flatnonzero((batch.labels_BU[rows] != -100).any(axis=0)).max(initial=0))
+    labels_BU = batch.labels_BU[rows, :target]
 
     def moved(array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -100,8 +103,9 @@ def to_device(batch: Batch, rows: slice, device: torch.device) -> MicroBatch:
     return MicroBatch(
         input_ids_BT=moved(batch.input_ids_BT[rows, ..., :width]),
         attention_BT=moved(batch.attention_BT[rows, ..., :width]),
-        labels_BU=moved(batch.labels_BU[rows, :target]),
+        labels_BU=moved(labels_BU),
         segments_BT=None if batch.segments_BT is None else moved(batch.segments_BT[rows, ..., :width]),
+        asked_N=moved(np.flatnonzero(labels_BU != -100)),
     )
 
 

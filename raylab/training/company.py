@@ -7,7 +7,7 @@ model whose weights have one more dimension (torch.func: the loss mapped over th
 others one after the other. Data order, masks, learning rate, schedule and end stay each run's own, and its loss is that of
 the run alone, up to the order of float additions.
 
-What can not be mapped (dropout, or a loss whose shapes follow from its labels, as a masked language model's) is computed
+What can not be mapped (dropout, or a loss whose shapes follow from what it reads) is computed
 alone. Whether the stack pays is measured on the first steps of each shape, on this device, and remembered.
 """
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from raylab.errors import Diverged
+from raylab.models.asked import asked_loss
 from raylab.models.padding import told
 from raylab.seeds import derive
 from raylab.training.batching import MicroBatch, StepBatch
@@ -35,8 +35,7 @@ EXPLODED = 3.0  # times the loss of a uniform guess, past which a run counts as 
 
 def sequence_loss(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:
     """Teacher-forced cross-entropy of an encoder-decoder, summed over the batch's target tokens, in nats."""
-    logits_BUV = decode(model, batch)
-    return cross_entropy(logits_BUV.flatten(0, 1).float(), batch.labels_BU.flatten(), ignore_index=-100, reduction="sum")
+    return asked_loss(batch, model.get_decoder(), partial(decode, model, batch))
 
 
 def decode(model: PreTrainedModel, batch: MicroBatch) -> torch.Tensor:

@@ -26,8 +26,12 @@ def test_an_encoder_asked_at_some_tokens(rows: int, inputs: int, targets: int, d
     model.set_attn_implementation("eager")
     ids_BT, labels_BT = torch.full((rows, inputs), 50), torch.full((rows, inputs), -100)
     labels_BT[:, :targets] = 60
+    batch = MicroBatch(
+        input_ids_BT=ids_BT, attention_BT=torch.ones_like(ids_BT), labels_BU=labels_BT,
+        asked_N=torch.nonzero(labels_BT.flatten() != -100).flatten(),
+    )  # fmt: skip
     with FlopCounterMode(display=False) as counter:
-        masked_loss(model, MicroBatch(input_ids_BT=ids_BT, attention_BT=torch.ones_like(ids_BT), labels_BU=labels_BT)).backward()
+        masked_loss(model, batch).backward()
     told = CostModel.of(model).training_flops(rows * inputs, rows * targets, inputs, targets)
     assert told == counter.get_total_flops()
 

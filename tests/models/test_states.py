@@ -1,4 +1,4 @@
-"""The hidden states of every body, without its padding's doing; and what its head says of hidden tokens."""
+"""The hidden states of every body, without its padding's doing."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from raylab.models.build import build
-from raylab.models.masked_lm import masked_logits
 from raylab.models.scalar_mix import ScalarMix
 from raylab.models.states import all_states, embedded, encoder_states, states_of, width_of
 from raylab.recipe import ModelSpec
@@ -16,7 +15,6 @@ from tests.models.test_encoder_decoder import Vocabulary
 FAMILIES = ("t5", "bart", "roberta", "lstm")
 IDS_BT = torch.tensor([[40, 50, 60, 70, 2], [41, 51, 2, 0, 0]])
 THERE_BT = IDS_BT != 0
-ASKED_BT = torch.tensor([[True, False, False, True, False], [False, True, False, False, False]])
 
 
 @pytest.fixture(params=[*FAMILIES, *ENCODERS])
@@ -56,17 +54,6 @@ def test_segments_are_told_to_those_that_know_them(body: Any) -> None:
     plain, told = encoder_states(body, IDS_BT, THERE_BT), encoder_states(body, IDS_BT, THERE_BT, segments_BT)
     knows = getattr(body.config, "type_vocab_size", 0) > 1
     assert torch.allclose(plain[0], told[0]) != knows
-
-
-@torch.no_grad()
-def test_the_head_asked_at_some_tokens_says_there_what_it_says_at_all(body: Any) -> None:
-    if body.config.is_encoder_decoder:
-        pytest.skip("a decoder answers")
-    whole_BTV = body(input_ids=IDS_BT, attention_mask=THERE_BT).logits
-    some_NV = masked_logits(body, IDS_BT, THERE_BT, ASKED_BT[:, :4])
-    assert torch.allclose(some_NV, whole_BTV[ASKED_BT], atol=1e-5)
-    assert masked_logits(body, IDS_BT, THERE_BT, torch.zeros_like(ASKED_BT)).shape == (0, whole_BTV.shape[-1])
-    assert torch.equal(body(input_ids=IDS_BT, attention_mask=THERE_BT).logits, whole_BTV), "the body is as it was"
 
 
 def test_a_mix_begins_as_the_mean_and_learns_which_layer_matters() -> None:

@@ -11,11 +11,15 @@ import torch
 from raylab.data.prepared import Prepared
 from raylab.errors import Diverged
 from raylab.masking.policies.span import Span
-from raylab.recipe import Recipe
+from raylab.masking.policies.uniform import Uniform
+from raylab.models.build import build
+from raylab.models.masked_lm import masked_loss
+from raylab.recipe import ModelSpec, Recipe
 from raylab.seeds import Seeds
 from raylab.stages.denoise import Denoise
 from raylab.training import company
-from raylab.training.company import Company
+from raylab.training.company import Company, Work
+from raylab.training.context import Context
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
 from raylab.trial import Execution, run_recipe
@@ -89,6 +93,24 @@ def test_runs_together_are_those_alone(family: str, data: Prepared, stacks: list
     for (losses, metrics), (expected, measured) in zip(shared, alone, strict=True):
         assert losses == pytest.approx(expected, rel=TOLERANCE)
         assert metrics["dev_bits_per_answer"] == pytest.approx(measured["dev_bits_per_answer"], rel=TOLERANCE)
+
+
+def test_encoders_are_stacked_too(data: Prepared) -> None:
+    models = [build(ModelSpec(family="roberta"), data.tokenizer, seed) for seed in range(3)]
+    works = []
+    for number, model in enumerate(models):
+        stage = Denoise(policy=Uniform(rate=0.1 + 0.1 * number), budget_tokens=1, batch_size=4 + number, target="tokens")
+        batch = stage.batches(model, Context(data=data, seeds=Seeds.of(0, number)))(0)
+        works.append(Work(model=model, loss=masked_loss, batch=next(batch.micro_batches()), share=1.0, seed=0))
+    alone = [work.compute().item() for work in works]
+    expected = [{name: p.grad for name, p in model.named_parameters() if p.grad is not None} for model in models]
+    for model in models:
+        model.zero_grad(set_to_none=True)
+    assert company._stacked(works, expected[0].keys())
+    assert [work.result.item() for work in works if work.result is not None] == pytest.approx(alone)
+    for model, gradients in zip(models, expected, strict=True):
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is None if name not in gradients else torch.allclose(parameter.grad, gradients[name], atol=1e-4)
 
 
 def test_a_micro_batch_that_nobody_joins_is_computed_alone(data: Prepared, stacks: list[int]) -> None:
@@ -173,7 +195,7 @@ def test_weights_that_a_loss_leaves_out_are_left_alone() -> None:
     batch = company.MicroBatch(input_ids_BT=ones, attention_BT=ones.bool(), labels_BU=ones)
     choice = company._Choice()
     for _ in range(2):
-        works = [company.Work(model=model, loss=loss, batch=batch, share=1.0, seed=0) for model in models]
+        works = [Work(model=model, loss=loss, batch=batch, share=1.0, seed=0) for model in models]
         company._computed(works, choice)
     for model in models:
         assert model["used"].weight.grad.tolist() == [[2.0, 2.0]]  # type: ignore[union-attr,operator]
