@@ -53,7 +53,7 @@ class Dataset:
 
 class Family(Plugin):
     """Base of the families. measures: name and whether higher is better; the first selects and decides. fields: the
-    example's texts that are tokenised."""
+    example's texts that are tokenised; pointed_at: those of them in which answers are places."""
 
     __slots__ = ()
     registry: ClassVar[Registry] = Registry("task family", "raylab.data.families")
@@ -62,6 +62,7 @@ class Family(Plugin):
     left_out: ClassVar[str] = ""  # what else than repeated examples is left out
     measures: ClassVar[Mapping[str, bool]]
     fields: ClassVar[tuple[str, ...]]
+    pointed_at: ClassVar[tuple[str, ...]] = ()
     datasets: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod

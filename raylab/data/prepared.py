@@ -1,14 +1,14 @@
 """A task made ready for training: one folder with tokens, tokenizer, questions and annotations, keyed by content.
 
     STORAGE/data/<fingerprint>/
-        tokenizer/    *.npy    texts.txt    examples/    ids/    annotations/    meta.json
-        sources/<task>/    examples/    ids/    meta.json
+        tokenizer/    *.npy    texts.txt    examples/    ids/    offsets/    annotations/    meta.json
+        sources/<task>/    examples/    ids/    offsets/    meta.json
 
 Its name is the data fingerprint that run keys are made of. Lanes open it by path and map it into memory.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from raylab.data.family import family_of
 from raylab.data.files import written_once
 from raylab.data.stored import StoredExamples, StoredIds, example_of
 from raylab.data.task import QUESTION_ANSWERING, SPLITS, TaskData
-from raylab.data.tokenizer import ids_of, load_tokenizer, save_tokenizer, symbols_of, train_bpe
+from raylab.data.tokenizer import ids_of, load_tokenizer, offsets_of, save_tokenizer, symbols_of, train_bpe
 from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols
 from raylab.recipe import digest
@@ -59,6 +59,7 @@ def prepare(
         with written_once(folder) as temporary:
             _write(data, tuple(sources.values()), how, temporary)
     prepared = Prepared(folder)
+    prepared.tokenise()
     for annotation in annotations:
         prepared.corpus.annotate(annotation)
     return prepared
@@ -116,7 +117,7 @@ class Prepared:
         self.max_tokens: int = meta["max_tokens"]
         self.family: str = meta.get("family", QUESTION_ANSWERING)
         self.labels: tuple[str, ...] = tuple(meta.get("labels", ()))
-        self._ids: dict[tuple[str, str], StoredIds] = {}
+        self._ids: dict[tuple[str, str, str], StoredIds] = {}
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -148,9 +149,28 @@ class Prepared:
 
     def ids(self, split: str, field: str) -> StoredIds:
         """Token ids of a field of every example of a split (Family.fields says of which); tokenised once, then mapped."""
-        if (split, field) not in self._ids:
+        return self._stored("ids", split, field, ids_of)
+
+    def offsets(self, split: str, field: str) -> StoredIds:
+        """Where each of those tokens begins and ends in its text, in characters, one after the other."""
+        return self._stored("offsets", split, field, offsets_of)
+
+    def tokenise(self) -> None:
+        """Let the ids that training reads stand there before anybody asks for them: of the train split, and of its sources'."""
+        family = family_of(self.family)
+        for field in family.fields:
+            self.ids("train", field)
+        for field in family.pointed_at:
+            self.offsets("train", field)
+        for source in self.sources.values():
+            source.tokenise()
+
+    def _stored(
+        self, what: str, split: str, field: str, of: Callable[[PreTrainedTokenizerBase, Sequence[str]], Any]
+    ) -> StoredIds:
+        if (what, split, field) not in self._ids:
             values = (getattr(example, field) for example in self.splits[split])
             texts = ((value,) if isinstance(value, str) else value for value in values)
-            folder = self.folder / "ids" / f"{split}-{field}"
-            self._ids[split, field] = StoredIds.of(folder, texts, lambda chunk: ids_of(self.tokenizer, chunk))
-        return self._ids[split, field]
+            folder = self.folder / what / f"{split}-{field}"
+            self._ids[what, split, field] = StoredIds.of(folder, texts, lambda chunk: of(self.tokenizer, chunk))
+        return self._ids[what, split, field]

@@ -121,6 +121,18 @@ class StoredIds(Sequence[list[int]]):
         lengths: np.ndarray = np.diff(self._bounds_T1[self._texts_E1])
         return lengths
 
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many texts each example has."""
+        counts: np.ndarray = np.diff(self._texts_E1)
+        return counts
+
+    @cached_property
+    def part_lengths(self) -> np.ndarray:
+        """How many tokens each text has, all examples' texts one after the other."""
+        lengths: np.ndarray = np.diff(self._bounds_T1)
+        return lengths
+
     def _texts(self, at: int) -> tuple[int, int]:
         place = range(len(self))[at]
         return int(self._texts_E1[place]), int(self._texts_E1[place + 1])

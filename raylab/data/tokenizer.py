@@ -62,6 +62,16 @@ def ids_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
     return ids
 
 
+def offsets_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Where every token of `ids_of` begins and ends in its text, in characters, one after the other."""
+    if not texts:
+        return []
+    pairs = tokenizer(
+        list(texts), add_special_tokens=False, return_attention_mask=False, return_offsets_mapping=True, verbose=False
+    )["offset_mapping"]
+    return [[place for pair in text for place in pair] for text in pairs]
+
+
 def symbols_of(tokenizer: PreTrainedTokenizerBase) -> Symbols:
     """The ids that masking writes. T5's sentinels where the vocabulary has them, else the mask token."""
     vocabulary = tokenizer.get_vocab()

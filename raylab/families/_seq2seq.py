@@ -1,14 +1,15 @@
 """What families have in common that ask for words: a text in, a text out, by an encoder-decoder."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
+from raylab.data.stored import StoredIds
 from raylab.data.tokenizer import ids_of
 from raylab.errors import UserError
 from raylab.masking.corrupt import Batch
@@ -23,14 +24,8 @@ class Writes(Objective):
     """A family whose answers are texts; both sides are cut to the longest that the data were prepared for."""
 
     writes: ClassVar[bool] = True
-
-    @abstractmethod
-    def source(self, example: Any) -> str:
-        """The text in."""
-
-    @abstractmethod
-    def target(self, example: Any) -> str:
-        """The text out, as it is learned."""
+    source: ClassVar[str]  # the example's text in
+    target: ClassVar[str]  # the text out, as it is learned
 
     def equip(self, model: nn.Module, mode: Mode, seed: int) -> nn.Module:
         config: Any = model.config
@@ -44,15 +39,11 @@ class Writes(Objective):
         return model
 
     @cached_property
-    def _train(self) -> tuple[list[list[int]], list[list[int]]]:
-        return self._ids(self.data.splits["train"])
+    def _train(self) -> tuple[StoredIds, StoredIds]:
+        return self.data.ids("train", self.source), self.data.ids("train", self.target)
 
-    def _ids(self, examples: Sequence[Any]) -> tuple[list[list[int]], list[list[int]]]:
-        sources, targets = [self.source(e) for e in examples], [self.target(e) for e in examples]
-        return ids_of(self.data.tokenizer, sources), ids_of(self.data.tokenizer, targets)
-
-    def lengths(self) -> Sequence[int]:
-        return [len(source) for source in self._train[0]]
+    def lengths(self) -> np.ndarray:
+        return self._train[0].lengths
 
     def batch(self, rows: Sequence[int]) -> Batch:
         sources, targets = self._train
@@ -65,11 +56,14 @@ class Writes(Objective):
         return sequence_loss(body_of(model), batch)
 
     def size(self, example: Any) -> int:
-        return len(self.source(example))
+        return len(getattr(example, self.source))
 
     def read(self, examples: Sequence[Any], device: torch.device) -> MicroBatch:
         """Examples on the device, sources and targets."""
-        return to_device(self._pairs(*self._ids(examples)), slice(None), device)
+        sources, targets = (
+            ids_of(self.data.tokenizer, [getattr(example, field) for example in examples]) for field in (self.source, self.target)
+        )
+        return to_device(self._pairs(sources, targets), slice(None), device)
 
     def written(self, model: nn.Module, batch: MicroBatch, most_tokens: int) -> list[str]:
         """The greedy outputs for the sources of a batch."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from rouge_score.rouge_scorer import RougeScorer
@@ -21,11 +22,8 @@ class Generation(Writes):
     """rouge_1, rouge_2, rouge_l: F-measures with stemming (Lin 2004), the best over all references. exact_match: after
     TriviaQA's normalisation. All of the greedy output."""
 
-    def source(self, example: Rewrite) -> str:
-        return example.source
-
-    def target(self, example: Rewrite) -> str:
-        return example.target
+    source: ClassVar[str] = "source"
+    target: ClassVar[str] = "target"
 
     @cached_property
     def _rouge(self) -> RougeScorer:

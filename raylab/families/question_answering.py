@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -24,11 +25,8 @@ class QuestionAnswering(Writes):
     """bits_per_answer: minus log2 of the probability of the canonical answer and its end, given the question, in float32: it does
     not depend on the tokenizer. exact_match, f1: of the greedy answer, the best over all aliases."""
 
-    def source(self, example: Question) -> str:
-        return example.question
-
-    def target(self, example: Question) -> str:
-        return example.answer
+    source: ClassVar[str] = "question"
+    target: ClassVar[str] = "answer"
 
     def answers(self, model: nn.Module, examples: Sequence[Question], device: torch.device) -> Columns:
         batch = self.read(examples, device)

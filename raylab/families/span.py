@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from raylab.data.scoring import exact_match, f1
+from raylab.data.stored import StoredIds
 from raylab.data.task import Extract
-from raylab.families._inputs import padded
+from raylab.data.tokenizer import ids_of, offsets_of
+from raylab.families._inputs import Frame, padded
 from raylab.masking.corrupt import IGNORED, Batch
 from raylab.models.headed import Headed, Pointwise, with_head
 from raylab.training.batching import MicroBatch, to_device
@@ -51,27 +53,23 @@ class Span(Objective):
         return with_head(model, self.head, 2, mode, seed, Pointwise)
 
     @cached_property
-    def _train(self) -> list[_Read]:
-        return self._read(self.data.splits["train"])
+    def _frame(self) -> Frame:
+        return Frame.of(self.data.tokenizer, self.data.max_tokens)
 
-    def _read(self, examples: Sequence[Extract]) -> list[_Read]:
-        plain = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
-        questions = self.data.tokenizer([e.question for e in examples], **plain)["input_ids"]
-        passages = self.data.tokenizer([e.text for e in examples], return_offsets_mapping=True, **plain)
-        rows = zip(examples, questions, passages["input_ids"], passages["offset_mapping"], strict=True)
-        return [self._windows(*row) for row in rows]
+    @cached_property
+    def _train(self) -> tuple[StoredIds, StoredIds, StoredIds]:
+        return self.data.ids("train", "question"), self.data.ids("train", "text"), self.data.offsets("train", "text")
 
-    def _windows(self, example: Extract, question: list[int], passage: list[int], offsets: Sequence[tuple[int, int]]) -> _Read:
-        tokenizer = self.data.tokenizer
-        end = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
-        before = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
-        head = [*before, *question[: self.data.max_tokens // 2], end]
-        room = self.data.max_tokens - len(head) - 1
+    def _windows(self, example: Extract, question: list[int], passage: list[int], offsets: list[int]) -> _Read:
+        """offsets: where each token of the passage begins and ends in its text, one after the other."""
+        frame = self._frame
+        head = [*frame.before, *question[: frame.max_tokens // 2], frame.sep]
+        room = frame.max_tokens - len(head) - 1
         firsts = [0]
         while firsts[-1] + room < len(passage):
             firsts.append(firsts[-1] + max(1, room // 2))
-        starts, ends = [start for start, _ in offsets], [stop for _, stop in offsets]
-        windows = [[*head, *passage[first : first + room], end] for first in firsts]
+        starts, ends = offsets[::2], offsets[1::2]
+        windows = [[*head, *passage[first : first + room], frame.sep] for first in firsts]
         answer = self._place(example, starts, ends, firsts, room)
         return _Read(windows=windows, offset=len(head), firsts=firsts, char_starts=starts, char_ends=ends, answer=answer)
 
@@ -83,11 +81,19 @@ class Span(Objective):
         fits = [n for n, window in enumerate(firsts) if window <= first and last < min(window + room, len(starts))]
         return (fits[0], first - firsts[fits[0]], last - firsts[fits[0]]) if fits and first <= last else None
 
-    def lengths(self) -> Sequence[int]:
-        return [sum(map(len, read.windows)) for read in self._train]
+    def lengths(self) -> np.ndarray:
+        """Of all windows of a row: every one but the last is full."""
+        questions, passages, _ = self._train
+        heads_E = len(self._frame.before) + np.minimum(questions.lengths, self._frame.max_tokens // 2) + 1
+        rooms_E = self._frame.max_tokens - heads_E - 1
+        steps_E = np.maximum(1, rooms_E // 2)
+        more_E = -(-np.maximum(0, passages.lengths - rooms_E) // steps_E)  # windows after the first
+        lengths: np.ndarray = (more_E + 1) * (heads_E + 1) + more_E * (rooms_E - steps_E) + passages.lengths
+        return lengths
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        return self._batch([self._train[row] for row in rows])
+        stored, train = self._train, self.data.splits["train"]
+        return self._batch([self._windows(train[row], *(ids[row] for ids in stored)) for row in rows])
 
     def _batch(self, reads: Sequence[_Read]) -> Batch:
         """Rows (B, W, T) of windows; labels (B, 2): start and end, in windows of max_tokens each, as T may be cut. A row with
@@ -130,13 +136,16 @@ class Span(Objective):
         return cross_entropy(said_BP2.transpose(1, 2).flatten(0, 1), labels_B2.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def uniform_loss(self) -> float:
-        return math.log(np.mean([len(read.char_starts) for read in self._train]))
+        return math.log(np.mean(self._train[1].lengths))
 
     def size(self, example: Extract) -> int:
         return len(example.text)
 
     def answers(self, model: Headed, examples: Sequence[Extract], device: torch.device) -> Columns:
-        reads = self._read(examples)
+        questions = ids_of(self.data.tokenizer, [example.question for example in examples])
+        texts = [example.text for example in examples]
+        passages, offsets = ids_of(self.data.tokenizer, texts), offsets_of(self.data.tokenizer, texts)
+        reads = [self._windows(*row) for row in zip(examples, questions, passages, offsets, strict=True)]
         batch = to_device(self._batch(reads), slice(None), device)
         said = self._said(model, batch).view(*batch.input_ids_BT.shape, 2).cpu()
         texts = [self._text(example, read, said[row]) for row, (example, read) in enumerate(zip(examples, reads, strict=True))]

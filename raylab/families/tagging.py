@@ -11,9 +11,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from raylab.data.stored import StoredIds
 from raylab.data.task import Tagged
 from raylab.data.tokenizer import ids_of
-from raylab.families._inputs import padded
+from raylab.families._inputs import Frame, padded
 from raylab.masking.corrupt import IGNORED, Batch
 from raylab.models.headed import Headed, Pointwise, with_head
 from raylab.training.batching import MicroBatch, to_device
@@ -43,31 +44,33 @@ class Tagging(Objective):
         return with_head(model, self.head, len(self.data.labels), mode, seed, Pointwise)
 
     @cached_property
-    def _train(self) -> list[_Read]:
-        return [self._read(example) for example in self.data.splits["train"]]
+    def _frame(self) -> Frame:
+        return Frame.of(self.data.tokenizer, self.data.max_tokens)
+
+    @cached_property
+    def _train(self) -> StoredIds:
+        return self.data.ids("train", "tokens")
 
     @cached_property
     def _commonest(self) -> int:
         return int(np.bincount([tag for example in self.data.splits["train"] for tag in example.tags]).argmax())
 
-    def _read(self, example: Tagged) -> _Read:
-        tokenizer, ids, places = self.data.tokenizer, list[int](), list[int]()
-        if tokenizer.cls_token_id is not None:
-            ids.append(tokenizer.cls_token_id)
-        end = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
-        for word in ids_of(tokenizer, example.tokens):
-            if len(ids) + len(word) >= self.data.max_tokens:
+    def _read(self, words: Sequence[list[int]]) -> _Read:
+        """words: the ids of each."""
+        ids, places, unknown = [*self._frame.before], list[int](), self.data.tokenizer.unk_token_id
+        for word in words:
+            if len(ids) + len(word) >= self._frame.max_tokens:
                 break
             places.append(len(ids))
-            ids += word or [tokenizer.unk_token_id if tokenizer.unk_token_id is not None else end]
-        return _Read(ids=[*ids, end], places=places)
+            ids += word or [self._frame.sep if unknown is None else unknown]
+        return _Read(ids=[*ids, self._frame.sep], places=places)
 
-    def lengths(self) -> Sequence[int]:
-        return [len(read.ids) for read in self._train]
+    def lengths(self) -> np.ndarray:
+        return np.array([len(self._read(self._train.parts(row)).ids) for row in range(len(self._train))])
 
     def batch(self, rows: Sequence[int]) -> Batch:
         train = self.data.splits["train"]
-        return self._batch([self._train[row] for row in rows], [train[row].tags for row in rows])
+        return self._batch([self._read(self._train.parts(row)) for row in rows], [train[row].tags for row in rows])
 
     def _batch(self, reads: Sequence[_Read], tags: Sequence[Sequence[int]]) -> Batch:
         ids_BT, there_BT = padded([read.ids for read in reads], self.data.symbols.pad)
@@ -90,7 +93,7 @@ class Tagging(Objective):
         return len(example.tokens)
 
     def answers(self, model: Headed, examples: Sequence[Tagged], device: torch.device) -> Columns:
-        reads = [self._read(example) for example in examples]
+        reads = [self._read(ids_of(self.data.tokenizer, example.tokens)) for example in examples]
         batch = to_device(self._batch(reads, [example.tags for example in examples]), slice(None), device)
         said_BT = model.answer(self.head, batch).argmax(2).cpu().numpy()
         rows = [

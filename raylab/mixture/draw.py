@@ -34,7 +34,7 @@ class Draw:
     """
 
     def __init__(
-        self, weights: np.ndarray, lengths: Sequence[Sequence[int]], *, parts: int, part_rows: int, steps: int,
+        self, weights: np.ndarray, lengths: Sequence[Sequence[int] | np.ndarray], *, parts: int, part_rows: int, steps: int,
         batching: Batching, seed: int,
     ) -> None:  # fmt: skip
         self.weights, self.parts, self.steps, self.batching, self.seed = weights, parts, steps, batching, seed

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -40,7 +41,7 @@ class Objective(Plugin):
         return model
 
     @abstractmethod
-    def lengths(self) -> Sequence[int]:
+    def lengths(self) -> np.ndarray:
         """Tokens of every row: batches are made of rows of about one length."""
 
     @abstractmethod
@@ -73,7 +74,7 @@ class Objective(Plugin):
         return noted
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def objective_of(data: Prepared) -> Objective:
     """The objective of a prepared task, by its family."""
     objective: Objective = Objective.registry.get(data.family)(data=data)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from raylab.data.prepared import Preparation, prepare
 from raylab.data.stored import CHUNK, StoredExamples, StoredIds
 from raylab.data.task import SPLITS, Choice, Labelled
 from tests import tiny
+from tests.families import invented
 
 EXAMPLES = [Labelled(id=str(i), text=f"Ünïcode\nline {i}", label=i % 2) for i in range(7)]
 
@@ -47,3 +49,14 @@ def test_a_prepared_task_maps_its_ids(tmp_path: Path) -> None:
             texts = [getattr(example, field) for example in data.splits[split]]
             assert list(data.ids(split, field)) == data.tokenizer(texts, add_special_tokens=False)["input_ids"]
     assert data.ids("train", "question") is data.ids("train", "question")
+
+
+def test_training_finds_its_ids_there(tmp_path: Path) -> None:
+    """A lane tokenises nothing, of the task or of one that is learned before it; where answers are places, those are there."""
+    of = {"span": invented.task("span"), "tagging": invented.task("tagging")}
+    data = prepare(of["span"], "span", Preparation(vocab_size=400), tmp_path, sources={"tagging": of["tagging"]})
+    made = {str(path.relative_to(data.folder)) for path in data.folder.rglob("train-*") if path.is_dir()}
+    assert made == {"ids/train-text", "ids/train-question", "offsets/train-text", "sources/invented_tagging/ids/train-tokens"}
+    for example, ids, places in zip(data.splits["train"], data.ids("train", "text"), data.offsets("train", "text"), strict=True):
+        parts = [example.text[begin:end] for begin, end in zip(places[::2], places[1::2], strict=True)]
+        assert len(parts) == len(ids) and "".join(parts) == example.text.replace(" ", "")

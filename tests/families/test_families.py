@@ -33,8 +33,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("families")
 
 
-def prepared(family: str, storage: Path) -> Prepared:
-    return prepare(invented.task(family), digest(family), Preparation(vocab_size=400, max_tokens=32), storage)
+def prepared(family: str, storage: Path, max_tokens: int = 32) -> Prepared:
+    return prepare(invented.task(family), digest(family), Preparation(vocab_size=400, max_tokens=max_tokens), storage)
 
 
 def base(family: str) -> ModelSpec:
@@ -86,6 +86,16 @@ def test_a_loss_is_a_sum_over_rows(family: str, storage: Path) -> None:
         parts = [objective.loss(model, to_device(batch, slice(i, i + 5), torch.device("cpu"))) for i in range(0, 12, 5)]
     assert float(whole) == pytest.approx(sum(map(float, parts)), rel=1e-4)
     assert float(whole) > 0
+
+
+@pytest.mark.parametrize("max_tokens", [32, 12])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lengths_are_those_of_its_inputs(family: str, max_tokens: int, storage: Path) -> None:
+    """They are counted without building any, also where texts are cut. The end of a written text is not counted, nor its cut."""
+    objective = objective_of(prepared(family, storage, max_tokens))
+    held = [int(objective.batch([row]).attention_BT.sum()) for row in range(len(objective.data.splits["train"]))]
+    lengths = np.asarray(objective.lengths())
+    assert (np.minimum(lengths + 1, max_tokens + 1) if objective.writes else lengths).tolist() == held
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -22,6 +22,7 @@ class Span(Table):
     example: ClassVar[type[Example]] = Extract
     measures: ClassVar[Mapping[str, bool]] = {"f1": True, "exact_match": True}
     fields: ClassVar[tuple[str, ...]] = ("text", "question")
+    pointed_at: ClassVar[tuple[str, ...]] = ("text",)
     datasets: ClassVar[Mapping[str, Entry]] = {entry.name: entry for entry in ENTRIES}
     layouts: ClassVar[tuple[Layout, ...]] = (
         {"text": "passage", "question": "question", "answers": "answers", "starts": "answer_start"},
