@@ -38,32 +38,19 @@ def write(folder: Path) -> Path:
 
 
 def _page(study: Study) -> Iterator[str]:
-    settings, verdict = study.settings, study.verdict or {}
-    yield f"# {settings['question']}"
-    yield ""
-    if settings.get("background"):
-        yield settings["background"]
-        yield ""
-    yield "```sh"
-    yield _command(study.environment.get("command", ""))
-    yield "```"
-    yield ""
-    yield from _rests_on(study)
-    yield ""
-    if not verdict:
+    """What was asked and found, how, and the figures of every case."""
+    settings, verdict = study.settings, study.verdict
+    yield from [f"# {settings['question']}", ""]
+    yield from [settings["background"], ""] if settings.get("background") else []
+    if verdict:
+        yield from _findings(verdict)
+    else:
         yield "No result yet: the study was stopped before its runs had ended."
-        return
-    runs = verdict["runs"]
-    if runs["ended"] < runs["asked"]:
-        yield f"**Not complete**: {runs['ended']} of {runs['asked']} runs have ended. What stands here is no result yet."
-        yield ""
-    yield from _findings(verdict)
-    for section in verdict["derived"]:
-        yield from ["", f"## {section['title']}", ""]
-        yield from _table(section["columns"], section["rows"])
-        yield from ["", section["note"]] if section["note"] else []
-    for case in verdict["cases"]:
-        yield from _case(case, verdict)
+    yield from ["", "## How", "", "```sh", _command(study.environment.get("command", "")), "```", ""]
+    yield from _rests_on(study)
+    if verdict:
+        for case in verdict["cases"]:
+            yield from _case(case, verdict)
 
 
 def _command(command: str) -> str:
@@ -109,8 +96,11 @@ def _model(settings: Mapping[str, Any]) -> str:
 
 
 def _findings(verdict: Mapping[str, Any]) -> Iterator[str]:
-    yield "## What was found"
-    yield ""
+    yield from ["## What was found", ""]
+    runs = verdict["runs"]
+    if runs["ended"] < runs["asked"]:
+        yield f"**Not complete**: {runs['ended']} of {runs['asked']} runs have ended. What stands here is no result yet."
+        yield ""
     yield (
         f"{verdict['sentence']} All of them together are wrong in at most 5 % of the cases (Holm); an interval is drawn at the "
         "level at which its contrast is tested. A difference is told only where that interval, over other seeds and other test "
@@ -120,6 +110,10 @@ def _findings(verdict: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"- {_emphasised(row)}" for row in verdict["beside"])
     yield ""
     yield f"![Differences from {verdict['reference']}]({FIGURE})"
+    for section in verdict["derived"]:
+        yield from ["", f"## {section['title']}", ""]
+        yield from _table(section["columns"], section["rows"])
+        yield from ["", section["note"]] if section["note"] else []
 
 
 def _emphasised(row: Mapping[str, Any]) -> str:
