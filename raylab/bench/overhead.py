@@ -22,14 +22,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from raylab.data import atlas
-from raylab.data.prepared import Preparation, Prepared, prepare
-from raylab.data.source import fingerprint
+from raylab.bench._small import small_study
+from raylab.data.prepared import Prepared
 from raylab.errors import UserError
-from raylab.recipe import ModelSpec, Recipe, decode, run_key
-from raylab.search.ledger import Ledger, Run, Study
-from raylab.search.space import Replay, Setting, load_space
-from raylab.search.study import Conduct, Request, Settings
+from raylab.recipe import Recipe, decode, run_key
+from raylab.search.ledger import Ledger, Run
+from raylab.search.space import Replay
+from raylab.search.study import Conduct, Request
 from raylab.seeds import Seeds
 
 HELP = "seconds a trial costs beyond its own steps, on a warm lane and as a nested TorchTrainer"
@@ -50,7 +49,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if min(args.trials, args.nested_trials, args.workers) < 1:
         raise UserError("--trials, --nested-trials and --workers are counts; expected at least 1 of each.")
     with tempfile.TemporaryDirectory(prefix="raylab-overhead-", ignore_cleanup_errors=True) as folder:
-        conduct = _study(Path(folder), args.trials)
+        conduct = small_study(Path(folder), args.trials)
         start_s, lane = _on_a_lane(conduct, Path(folder), args.workers)
         nested = _nested(conduct, Path(folder), args.nested_trials, args.workers)
     lane_s, nested_s = statistics.median(lane), statistics.median(nested)
@@ -84,20 +83,6 @@ def show(result: Mapping[str, Any]) -> None:
 def met(result: Mapping[str, Any]) -> bool:
     """Does a trial cost as much less on a lane as raylab promises?"""
     return bool(result["ratio"] >= GOAL)
-
-
-def _study(folder: Path, trials: int) -> Conduct:
-    """A study of the masking space on the atlas's invented passages: a second of steps a trial."""
-    task = atlas.fixture()
-    data = prepare(task, fingerprint(task), Preparation(vocab_size=400), folder)
-    setting = Setting(task=task.name, base=ModelSpec(), policies=("uniform",), budget_tokens=2000, finetune_steps=4, batch_size=8)
-    settings = Settings(
-        space="masking", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="none", setting=setting
-    )
-    study = Study(
-        name=f"overhead-{os.getpid()}", settings={"metric": settings.metric}, data={}, environment={}, created=time.time()
-    )  # fmt: skip
-    return Conduct(settings, load_space("masking"), data, study)
 
 
 def _explored(conduct: Conduct) -> list[Run]:

@@ -20,7 +20,6 @@ import torch
 
 from raylab.app.console import console, table
 from raylab.app.preparation import load_prepared
-from raylab.app.search_options import BUDGETS
 from raylab.data.source import DataRequest
 from raylab.errors import UserError
 from raylab.masking.policies.uniform import Uniform
@@ -111,6 +110,8 @@ def _request(args: argparse.Namespace) -> DataRequest:
 def _recipe(args: argparse.Namespace) -> Recipe:
     """The one in the file, or what a search that is told nothing would begin with."""
     if args.recipe is None:
+        from raylab.app.search_options import BUDGETS  # which imports Ray
+
         budget_tokens, finetune_steps = BUDGETS[args.scale]
         tokens = args.tokens or budget_tokens
         stage = Denoise(policy=Uniform(), budget_tokens=tokens)

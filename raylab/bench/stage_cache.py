@@ -6,24 +6,18 @@ its runs read of the corpus is set beside what they would have read without the 
 
 import argparse
 import contextlib
-import os
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from raylab.data import atlas
-from raylab.data.prepared import Preparation, prepare
-from raylab.data.source import fingerprint
+from raylab.bench._small import small_study
 from raylab.errors import UserError
-from raylab.recipe import ModelSpec
-from raylab.search.ledger import Ledger, Study
+from raylab.search.ledger import Ledger
 from raylab.search.reading import tokens
-from raylab.search.space import Setting, load_space
-from raylab.search.study import Conduct, Settings
+from raylab.search.study import Conduct
 from raylab.seeds import Seeds
 
 HELP = "how often a search trains the beginning that all its trials share, with the cache of stages and without"
@@ -42,7 +36,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.trials < 2 or args.lanes < 1:
         raise UserError(f"--trials {args.trials} --lanes {args.lanes}: expected 2 trials at least, on 1 lane at least.")
     with tempfile.TemporaryDirectory(prefix="raylab-stage-cache-", ignore_cleanup_errors=True) as folder:
-        conduct = _study(Path(folder), args.trials)
+        conduct = small_study(Path(folder), args.trials, "hyperparameters", sampler="random")
         _explore(conduct, Path(folder) / "study", args.lanes)
         return {**counted(conduct), "lanes": args.lanes}
 
@@ -76,21 +70,6 @@ def counted(conduct: Conduct) -> dict[str, Any]:
         "trials": len(runs), "beginning_tokens": beginning, "with_tokens": read, "without_tokens": read + spared,
         "with": read / beginning, "without": (read + spared) / beginning,
     }  # fmt: skip
-
-
-def _study(folder: Path, trials: int) -> Conduct:
-    """A study of the finetuning of one model, on the atlas's invented passages: a second of steps a trial."""
-    task = atlas.fixture()
-    data = prepare(task, fingerprint(task), Preparation(vocab_size=400), folder)
-    setting = Setting(task=task.name, base=ModelSpec(), policies=("uniform",), budget_tokens=2000, finetune_steps=4, batch_size=8)
-    settings = Settings(
-        space="hyperparameters", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="none", setting=setting,
-        sampler="random",
-    )  # fmt: skip
-    study = Study(
-        name=f"stage-cache-{os.getpid()}", settings={"metric": settings.metric}, data={}, environment={}, created=time.time()
-    )
-    return Conduct(settings, load_space("hyperparameters"), data, study)
 
 
 def _explore(conduct: Conduct, folder: Path, lanes: int) -> None:

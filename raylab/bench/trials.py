@@ -7,24 +7,18 @@ a trial, and whether that grows with the trials there were before it.
 
 import argparse
 import contextlib
-import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from raylab.data import atlas
-from raylab.data.prepared import Preparation, prepare
-from raylab.data.source import fingerprint
+from raylab.bench._small import small_study
 from raylab.errors import UserError
 from raylab.masking.policy import policies_by_default
-from raylab.recipe import ModelSpec
-from raylab.search.ledger import Ledger, Study
-from raylab.search.space import Setting, load_space
-from raylab.search.study import Conduct, Settings
+from raylab.search.ledger import Ledger
+from raylab.search.study import Conduct
 
 HELP = "seconds a trial of no work costs at the end of a long search, over the beginning"
 
@@ -42,7 +36,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.trials < 4:
         raise UserError(f"--trials is {args.trials}; expected at least 4, so that there is a beginning and an end.")
     with tempfile.TemporaryDirectory(prefix="raylab-trials-", ignore_cleanup_errors=True) as folder:
-        conduct = _study(Path(folder), args.trials)
+        conduct = small_study(Path(folder), args.trials, policies=policies_by_default(), scheduler="asha")
         ends, ledger_bytes = _explore(conduct, Path(folder) / "study")
     first_s, last_s, window = first_and_last(ends)
     return {
@@ -79,21 +73,6 @@ def first_and_last(ends: Sequence[float]) -> tuple[float, float, int]:
     window = min(WINDOW, len(ends) // 2)
     first_s, last_s = ((part[-1] - part[0]) / (window - 1) for part in (ends[:window], ends[-window:]))
     return first_s, last_s, window
-
-
-def _study(folder: Path, trials: int) -> Conduct:
-    """A study of the whole masking space on the atlas's invented passages."""
-    task = atlas.fixture()
-    data = prepare(task, fingerprint(task), Preparation(vocab_size=400), folder)
-    policies = policies_by_default()
-    setting = Setting(task=task.name, base=ModelSpec(), policies=policies, budget_tokens=2000, finetune_steps=4, batch_size=8)
-    settings = Settings(
-        space="masking", trials=trials, seed=0, seeds=2, metric="bits_per_answer", scheduler="asha", setting=setting
-    )
-    study = Study(
-        name=f"trials-{os.getpid()}", settings={"metric": settings.metric}, data={}, environment={}, created=time.time()
-    )
-    return Conduct(settings, load_space("masking"), data, study)
 
 
 def _explore(conduct: Conduct, folder: Path) -> tuple[list[float], int]:

@@ -21,7 +21,7 @@ def test_a_trial_costs_what_its_steps_do_not_explain() -> None:
 
 
 def test_the_trials_are_those_of_a_study(tmp_path: Path) -> None:
-    conduct = overhead._study(tmp_path, 12)
+    conduct = overhead.small_study(tmp_path, 12)
     assert conduct.still_due() == 12
     first = overhead._first(conduct)
     trial = conduct.explore_request(first.recipe, {}, 0)
@@ -31,7 +31,7 @@ def test_the_trials_are_those_of_a_study(tmp_path: Path) -> None:
 
 def test_trials_that_did_not_finish_are_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="0 of 3 trials finished"):
-        overhead._explored(overhead._study(tmp_path, 3))
+        overhead._explored(overhead.small_study(tmp_path, 3))
 
 
 @pytest.mark.parametrize("option", ["--trials", "--nested-trials", "--workers"])

@@ -22,7 +22,7 @@ def ran(conduct: Conduct, number: int, read: float, reused: float, state: str = 
 
 
 def test_tokens_are_counted_in_beginnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    conduct = stage_cache._study(tmp_path, 3)
+    conduct = stage_cache.small_study(tmp_path, 3, "hyperparameters", sampler="random")
     beginning = stage_cache.tokens(
         conduct.space.decode({}, conduct.settings.setting)[0], stage_cache.Seeds.of(0, 0), conduct.data
     )
@@ -36,7 +36,7 @@ def test_tokens_are_counted_in_beginnings(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_a_trial_that_failed_is_no_measurement(tmp_path: Path) -> None:
-    conduct = stage_cache._study(tmp_path, 1)
+    conduct = stage_cache.small_study(tmp_path, 1, "hyperparameters", sampler="random")
     ran(conduct, 0, 0, 0, "failed")
     with pytest.raises(RuntimeError, match="1 of 1 trials did not finish: no luck"):
         stage_cache.counted(conduct)
