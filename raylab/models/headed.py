@@ -1,12 +1,15 @@
 """A model with heads: a body of transformers, and what tasks set upon its hidden states."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from raylab.models.scalar_mix import ScalarMix
@@ -16,7 +19,21 @@ from raylab.training.batching import MicroBatch
 HEADS = "heads.safetensors"  # beside the body's own files, with heads.json
 
 
-class Classifier(nn.Module):
+class Head(nn.Module):
+    """bounded: its last layer's weights count divided by their spectral norm, so that no input is stretched by more than 1 (R4F,
+    Aghajanyan et al. 2020): the norm itself, not a running estimate of it, so that it does not depend on what was read before."""
+
+    out: nn.Linear
+    dropout: nn.Dropout
+    bounded: bool = False
+
+    def said(self, states: torch.Tensor) -> torch.Tensor:
+        """The outputs for hidden states (..., width)."""
+        weight = self.out.weight / torch.linalg.matrix_norm(self.out.weight, 2) if self.bounded else self.out.weight
+        return linear(self.dropout(states), weight, self.out.bias)
+
+
+class Classifier(Head):
     """The mean of the hidden states, a layer of tanh, one number a class (RoBERTa's classification head, on the mean)."""
 
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
@@ -27,11 +44,10 @@ class Classifier(nn.Module):
         """Logits (B, outputs) from hidden states; padding is left out of the mean."""
         there_BT1 = attention_BT.to(states_BTH.dtype).unsqueeze(-1)
         mean_BH = (states_BTH * there_BT1).sum(1) / there_BT1.sum(1).clamp(min=1)
-        logits: torch.Tensor = self.out(self.dropout(torch.tanh(self.dense(self.dropout(mean_BH)))))
-        return logits
+        return self.said(torch.tanh(self.dense(self.dropout(mean_BH))))
 
 
-class Pointwise(nn.Module):
+class Pointwise(Head):
     """Numbers for every token, from its hidden state alone."""
 
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
@@ -40,8 +56,7 @@ class Pointwise(nn.Module):
 
     def forward(self, states_BTH: torch.Tensor, attention_BT: torch.Tensor) -> torch.Tensor:
         """(B, T, outputs); what stands at padding means nothing."""
-        said: torch.Tensor = self.out(self.dropout(states_BTH))
-        return said
+        return self.said(states_BTH)
 
 
 class Headed(nn.Module):
@@ -52,12 +67,18 @@ class Headed(nn.Module):
         super().__init__()
         self.body = body
         self.heads, self.mixes = nn.ModuleDict(), nn.ModuleDict()
-        self.frozen = False
+        self.frozen = self.left = False
 
     @property
     def config(self) -> Any:
         """The body's."""
         return self.body.config
+
+    def head(self, task: str) -> Head:
+        """The head of that name."""
+        head = self.heads[task]
+        assert isinstance(head, Head)
+        return head
 
     def train(self, mode: bool = True) -> "Headed":
         """As every module; a frozen body stays without dropout."""
@@ -72,6 +93,15 @@ class Headed(nn.Module):
         self.body.requires_grad_(False)
         self.mixes[task] = ScalarMix(layers)
 
+    @contextmanager
+    def as_it_is(self) -> Iterator[None]:
+        """Meanwhile what is learned of answers leaves the body as it is: no gradient goes there."""
+        self.left = True
+        try:
+            yield
+        finally:
+            self.left = False
+
     def answer(self, task: str, batch: MicroBatch, embeddings_BTH: torch.Tensor | None = None) -> torch.Tensor:
         """What the task's head says of a batch: (B, outputs), or (B, T, outputs) of a head for tokens.
         embeddings_BTH: read in place of the tokens' own."""
@@ -81,7 +111,8 @@ class Headed(nn.Module):
                 layers = all_states(*inputs)
             states_BTH = self.mixes[task](layers)
         else:
-            states_BTH = encoder_states(*inputs)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.left):
+                states_BTH = encoder_states(*inputs)
         answer: torch.Tensor = self.heads[task](states_BTH, batch.attention_BT)
         return answer
 
@@ -90,9 +121,14 @@ class Headed(nn.Module):
         self.body.save_pretrained(folder)
         own = {name: weights for name, weights in self.state_dict().items() if not name.startswith("body.")}
         save_file({name: weights.detach().cpu().contiguous() for name, weights in own.items()}, Path(folder) / HEADS)
-        heads: dict[str, Any] = dict(self.heads.items())
+        heads = {name: self.head(name) for name in self.heads}
         told = {
-            name: {"kind": type(head).__name__, "outputs": head.out.out_features, "frozen": name in self.mixes}
+            name: {
+                "kind": type(head).__name__,
+                "outputs": head.out.out_features,
+                "frozen": name in self.mixes,
+                "bounded": head.bounded,
+            }
             for name, head in heads.items()
         }
         (Path(folder) / "heads.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
@@ -104,6 +140,7 @@ class Headed(nn.Module):
         for name, told in json.loads((Path(folder) / "heads.json").read_text(encoding="utf-8")).items():
             kind = {kind.__name__: kind for kind in (Classifier, Pointwise)}[told["kind"]]
             headed = with_head(headed, name, told["outputs"], "frozen" if told["frozen"] else "full", 0, kind)
+            headed.head(name).bounded = told.get("bounded", False)
         headed.load_state_dict({**headed.state_dict(), **load_file(Path(folder) / HEADS)})
         return headed
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -10,17 +10,20 @@ from torch import Tensor, nn
 
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError, unknown
-from raylab.mixture.draw import Batching, Draw
+from raylab.mixture.draw import Batching, Draw, Part
+from raylab.mixture.learned import Alignment, Learned, begin, factors
 from raylab.mixture.robust import Noise, robust_loss
 from raylab.mixture.weights import given, tempered
 from raylab.models.flops import CostModel
-from raylab.recipe import NOT_IN_KEY, Stage, knob
+from raylab.models.headed import Headed
+from raylab.recipe import LATER, NOT_IN_KEY, Stage, knob
 from raylab.seeds import derive
 from raylab.training.batching import MicroBatch, StepBatch, step_batch
 from raylab.training.context import Context
 from raylab.training.loop import Training, train
 from raylab.training.objective import Objective, objective_of
 from raylab.training.optimizer import Optimization
+from raylab.training.order import Order
 from raylab.training.progress import Progress
 
 
@@ -33,7 +36,10 @@ class PreFinetune(Stage):
 
     tasks: by the names under which they were prepared with the target. weights: of each of them; none for proportions by size,
     levelled by `temperature`. batching: see raylab.mixture.draw. robustness: the weight of R3F's term (its authors' default is
-    1), 0 for none; noise_size and noise are its noise. With dropout 0 and without that noise, losses do not depend on workers.
+    1), 0 for none; noise_size and noise are its noise. bounded_heads: heads whose weights have the spectral norm 1, which with
+    that noise is R4F. learned: weights that are learned on the way, from `weights` or proportions on; the head of the target is
+    trained beside, on features that it does not change, and its loss is one part more. With dropout 0 and without noise, losses
+    do not depend on workers.
     """
 
     tasks: tuple[str, ...]
@@ -49,6 +55,8 @@ class PreFinetune(Stage):
     part_rows: int = 8
     micro_batch: int = field(default=0, metadata=NOT_IN_KEY)
     optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=2e-3, warmup=0.1, decay=0.4))
+    bounded_heads: bool = field(default=False, metadata=LATER)
+    learned: Learned | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -78,22 +86,45 @@ class PreFinetune(Stage):
 
     def equip(self, model: nn.Module, context: Context) -> nn.Module:
         """The model with a head for every task that has one, drawn with the run's initial seed."""
-        for objective in self.objectives(context.data):
+        objectives = self.objectives(context.data)
+        target = [objective_of(context.data)] if self.learned else []
+        for objective in (*objectives, *target):
             model = objective.equip(model, "full", derive(context.seeds.init, "head", objective.head))
-        return model
+            if self.bounded_heads and isinstance(model, Headed) and objective.head in model.heads:
+                model.head(objective.head).bounded = True
+        return begin(model, len(objectives)) if self.learned else model
 
     def run(self, model: nn.Module, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory. Its loss is in units of a uniform
         guess's where losses are scaled, else in nats."""
-        objectives = self.objectives(context.data)
+        batches = _Batches(self, model, context)
         training = Training(
-            stage=context.stage, steps=self.steps, batches=self.batches(model, context), optimization=self.optimization,
-            loss=partial(self._loss, objectives), seed=context.seeds.data, precision=context.precision,
+            stage=context.stage, steps=self.steps, batches=batches, optimization=self.optimization,
+            loss=partial(self._loss, batches.objectives), seed=context.seeds.data, precision=context.precision,
         )  # fmt: skip
-        yield from train(model, training, context.parallel, context.checkpoints, context.memory)
+        steps = train(model, training, context.parallel, context.checkpoints, context.memory)
+        yield from self._learning(self.learned, steps, model, batches, context) if self.learned else steps
+
+    def _learning(
+        self, how: Learned, steps: Iterator[Progress], model: nn.Module, batches: "_Batches", context: Context
+    ) -> Iterator[Progress]:
+        """The steps, with the weights moved between them, before a checkpoint is written. The last step tells them."""
+        alignment = Alignment(batches.objectives[:-1], batches.objectives[-1], how, context.seeds.data)
+        for progress in steps:
+            if progress.step % how.every == 0 and progress.step < self.steps:
+                alignment.update(model, progress.step // how.every, context.parallel.device)
+            if progress.step == self.steps:
+                weights = batches.draw.weights * factors(model, batches.draw.weights).cpu().numpy()
+                told = {f"weight_{task}": float(weight) for task, weight in zip(self.tasks, weights, strict=True)}
+                progress = replace(progress, measured=told)
+            yield progress
 
     def _loss(self, objectives: Sequence[Objective], model: nn.Module, micro: Any) -> Tensor:
         objective = objectives[micro.task]
+        if micro.task == len(self.tasks):  # the target, whose head alone is trained
+            assert isinstance(model, Headed)
+            with model.as_it_is():
+                return objective.loss(model, micro) * micro.weight
         loss = objective.loss(model, micro)
         if self.robustness:
             loss = loss + self.robustness * robust_loss(objective, model, micro, size=self.noise_size, noise=self.noise)
@@ -138,7 +169,7 @@ class _Batches:
     """The global batch of a step, as a function of the step alone."""
 
     def __init__(self, stage: PreFinetune, model: nn.Module, context: Context) -> None:
-        self.stage, self.parallel = stage, context.parallel
+        self.stage, self.parallel, self.model = stage, context.parallel, model
         self.objectives = stage.objectives(context.data)
         lengths = [objective.lengths() for objective in self.objectives]
         weights = (
@@ -150,17 +181,22 @@ class _Batches:
             weights, lengths, parts=math.ceil(stage.batch_size / stage.part_rows), part_rows=stage.part_rows, steps=stage.steps,
             batching=stage.batching, seed=context.seeds.data,
         )  # fmt: skip
+        self.target: Order | None = None
+        if stage.learned:
+            self.objectives.append(target := objective_of(context.data))
+            if isinstance(model, Headed) and target.head in model.heads:
+                self.target = Order(target.lengths(), stage.part_rows, derive(context.seeds.data, "target"))
         self.cost = CostModel.of(model)
 
     def __call__(self, step: int) -> StepBatch:
         drawn = self.draw(step)
+        count = len(drawn)
+        if self.target:
+            drawn.append(Part(task=len(self.stage.tasks), rows=self.target.rows(step)))
         batches = [self.objectives[part.task].batch(part.rows.tolist()) for part in drawn]
         parts = [step_batch(batch, self.parallel, self.cost, 0, self.stage.micro_batch) for batch in batches]
         targets = sum(part.target_tokens for part in parts)
-        weights = [
-            self._scale(drawn.task) * targets / (len(parts) * part.target_tokens)
-            for drawn, part in zip(drawn, parts, strict=True)
-        ]
+        weights = [self._scale(one.task) * targets / (count * part.target_tokens) for one, part in zip(drawn, parts, strict=True)]
         return _Mixed(
             own=parts[0].own, device=parts[0].device, micro_batch=max(part.micro_batch for part in parts), corpus_tokens=0,
             input_tokens=sum(part.input_tokens for part in parts), target_tokens=targets, flops=sum(part.flops for part in parts),
@@ -168,4 +204,7 @@ class _Batches:
         )  # fmt: skip
 
     def _scale(self, task: int) -> float:
-        return 1 / self.objectives[task].uniform_loss() if self.stage.loss_scaling else 1.0
+        """What the loss of a task is multiplied by."""
+        scale = 1 / self.objectives[task].uniform_loss() if self.stage.loss_scaling else 1.0
+        learned = self.stage.learned and task < len(self.stage.tasks)
+        return scale * float(factors(self.model, self.draw.weights)[task]) if learned else scale

@@ -15,7 +15,8 @@ from raylab.errors import UserError
 from raylab.mixture import robust
 from raylab.mixture.robust import robust_loss, symmetric_kl
 from raylab.models.build import build
-from raylab.recipe import ModelSpec, Recipe, digest
+from raylab.models.headed import Headed
+from raylab.recipe import ModelSpec, Recipe, digest, encode
 from raylab.stages.finetune import Finetune
 from raylab.stages.pre_finetune import PreFinetune
 from raylab.training.batching import to_device
@@ -194,3 +195,23 @@ def test_two_tasks_of_one_name(tmp_path: Path) -> None:
     task = invented.task("classification")
     with pytest.raises(UserError, match="two tasks are named 'invented_classification', which would share a head"):
         prepare(task, "target", Preparation(), tmp_path, sources={"x": replace(task)})
+
+
+def _bounded(heads: bool, data: Prepared) -> Any:
+    return model_of(stage(tasks=NAMES[1:], bounded_heads=heads), data)
+
+
+def test_bounded_heads_stretch_nothing(data: Prepared, tmp_path: Path) -> None:
+    """The last layer divided by its largest singular value, in what it says and in its gradient; also once it is saved."""
+    free, bounded = _bounded(False, data), _bounded(True, data)
+    for name in bounded.heads:
+        head, states = bounded.head(name), torch.randn(7, bounded.head(name).out.in_features)
+        largest = torch.linalg.svdvals(head.out.weight.detach())[0]
+        expected = states @ (head.out.weight / largest).T + head.out.bias
+        torch.testing.assert_close(head.said(states), expected)
+        torch.testing.assert_close(free.head(name).out.weight, head.out.weight)
+        assert not torch.allclose(free.head(name).said(states), expected)
+    bounded.save_pretrained(tmp_path / "saved")
+    again = Headed.from_pretrained(tmp_path / "saved", build(ModelSpec(family="roberta"), data.tokenizer, 1))
+    assert all(again.head(name).bounded for name in bounded.heads)
+    assert stage().bounded_heads is False and "bounded_heads" not in encode(stage(), for_key=True)
