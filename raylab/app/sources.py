@@ -13,13 +13,14 @@ from typing import Any
 
 from raylab.data import local
 from raylab.data.overlap import overlap
-from raylab.data.remembered import content_of, load_again
+from raylab.data.remembered import content_of, counted_again, load_again
 from raylab.data.source import DataRequest, builtin
 from raylab.data.task import TaskData
 from raylab.errors import UserError
 from raylab.search.prior import similarity, words_of
 from raylab.training.objective import Objective
 
+LIKENESS = "likeness 1"  # raised when the same tasks would be compared otherwise
 SAMPLED = 5000  # examples of a task, by which its words are known
 TOLD = 5  # sources
 MOST_SHARED = 0.02  # of the target's dev and test examples: about as much as tasks share that have nothing to do with one another
@@ -27,7 +28,7 @@ MOST_SHARED = 0.02  # of the target's dev and test examples: about as much as ta
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a person asked for. named: None for all that there are: the tasks of the data folder, or else those that are built in.
+    """What a person asked for. named: None for all that there are: those that are built in, and those of the data folder.
     writes: whether the model gives answers in words. target_too, overlapping: what is taken although it is refused otherwise."""
 
     named: Sequence[str] | None
@@ -82,10 +83,9 @@ def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Source
     """The sources for a target that `request` gave. Raises UserError for a named one that can't be used, and where none is left;
     of those that are not named, such ones are left out."""
     taken, left_out = dict[str, Source](), dict[str, str]()
-    words = _words(target)
     for name in dict.fromkeys(wanted.named) if wanted.named is not None else _all(request.data_dir):
         try:
-            source = _source(name, target, words, request, wanted)
+            source = _source(name, target, request, wanted)
             _check_name(source, taken.values())
         except UserError as error:
             if wanted.named is not None:
@@ -101,10 +101,10 @@ def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Source
 
 
 def _all(data_dir: Path | None) -> Sequence[str]:
-    return builtin() if data_dir is None else local.tasks(data_dir)
+    return (*builtin(), *(local.tasks(data_dir) if data_dir is not None else ()))
 
 
-def _source(name: str, target: TaskData, words: Counter[str], request: DataRequest, wanted: Wanted) -> Source:
+def _source(name: str, target: TaskData, request: DataRequest, wanted: Wanted) -> Source:
     """Raises UserError for a source that can't be read, that this target must not have, or that this model can't learn."""
     data = load_again(replace(request, dataset=name, corpus=None, text_column=None, splits={}, max_passages=None))
     learned: type[Any] = Objective.registry.get(data.family)
@@ -123,7 +123,13 @@ def _source(name: str, target: TaskData, words: Counter[str], request: DataReque
             f"{_share(shared)} of the dev and test examples of {target.name} stand in the train split of {data.name}, which "
             "would give them away. To mix it in all the same: --allow-overlap."
         )
-    return Source(data=data, content=content, likeness=similarity(words, _words(data)), shared=shared)
+    return Source(data=data, content=content, likeness=_likeness(target, data), shared=shared)
+
+
+def _likeness(target: TaskData, data: TaskData) -> float:
+    """Of their words."""
+    both = (content_of(target), content_of(data))
+    return counted_again(LIKENESS, both, lambda: similarity(_words(target), _words(data)))
 
 
 def _words(data: TaskData) -> Counter[str]:

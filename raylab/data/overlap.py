@@ -3,36 +3,22 @@
 Data sets are made of one another: sentences of one review corpus stand in several, questions about passages become pairs.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
-from raylab.data.files import written_once
-from raylab.data.remembered import content_of
+from raylab.data.remembered import content_of, counted_again
 from raylab.data.scoring import normalise
 from raylab.data.task import SPLITS, Example, TaskData
-from raylab.recipe import digest
-from raylab.storage import cache_folder
 
-FOLDER = "overlaps"
 LEAST_WORDS = 5  # shorter texts ("yes", an answer) stand in many tasks that have nothing to do with one another
-VERSION = 1  # raised when the same tasks would be counted otherwise
-_log = logging.getLogger(__name__)
+COUNTED = "overlap 1"  # raised when the same tasks would be counted otherwise
 
 
 def overlap(target: TaskData, source: TaskData) -> float:
     """The share of the target's dev and test examples of which a text stands in the source's train split: whole, of at least
-    LEAST_WORDS words, compared without case and punctuation. Found again where these two were compared before."""
-    path = cache_folder() / FOLDER / digest([content_of(target), content_of(source), VERSION])
-    if path.exists():
-        return float(path.read_text(encoding="utf-8"))
-    share = _counted(target, source)
-    try:
-        with written_once(path) as temporary:
-            temporary.write_text(str(share), encoding="utf-8")
-    except OSError as error:
-        _log.warning("what %s and %s share could not be remembered (%s)", target.name, source.name, error)
-    return share
+    LEAST_WORDS words, compared without case and punctuation."""
+    return counted_again(COUNTED, [content_of(target), content_of(source)], partial(_counted, target, source))
 
 
 def _counted(target: TaskData, source: TaskData) -> float:

@@ -1,6 +1,7 @@
 """What was loaded before, found again without reading its rows.
 
     CACHE/loaded/<key>/    examples/    corpus.jsonl    meta.json
+    CACHE/counted/<key>
 
 The key is made of the request, of the names, sizes and times of the files that it reads, and of those of the code that reads
 them; so a file that is changed is read again. The examples and passages are mapped, not held in memory. CACHE is RAYLAB_CACHE,
@@ -9,7 +10,7 @@ or `raylab` in the user's cache folder; what lies there may be deleted at any ti
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from raylab.data.task import SPLITS, Passage, TaskData
 from raylab.recipe import digest, encode
 from raylab.storage import cache_folder
 
-FOLDER = "loaded"
+FOLDER, COUNTED = "loaded", "counted"
 _CODE = Path(__file__).parent
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,21 @@ def content_of(data: TaskData) -> str:
     meta = _meta(folder)
     same = (meta["family"], tuple(meta["labels"])) == (data.family, data.labels)
     return str(meta["fingerprint"]) if same else fingerprint(data)
+
+
+def counted_again(what: str, tasks: Iterable[str], count: Callable[[], float]) -> float:
+    """A figure of tasks, given by their contents (`content_of`), that takes reading them. what: its name, with a version of how
+    it is counted."""
+    path = cache_folder() / COUNTED / digest([what, *tasks])
+    if path.exists():
+        return float(path.read_text(encoding="utf-8"))
+    figure = count()
+    try:
+        with written_once(path) as temporary:
+            temporary.write_text(repr(figure), encoding="utf-8")
+    except OSError as error:
+        _log.warning("%s could not be remembered at %s (%s); it will be counted again next time", what, path, error)
+    return figure
 
 
 def _write(data: TaskData, folder: Path) -> None:

@@ -33,7 +33,8 @@ def _write(folder: Path, name: str, rows: Sequence[dict[str, Any]], file_name: s
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A target, two sources that fit, and neighbours that do not."""
+    """A target, two sources that fit, and neighbours that do not; and built in, one that cannot be read."""
+    monkeypatch.setattr("raylab.app.sources.builtin", lambda: ("atlas_lost",))
     monkeypatch.setenv("RAYLAB_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "data"
     folder.mkdir()
@@ -60,7 +61,7 @@ def test_all_that_fit_are_taken_and_the_others_named_with_their_reason(data_dir:
     assert {source.data.name for source in found.taken.values()} == {d.name for d in found.others.values()}
     reasons = {
         "target": "the target itself", "again": "of the dev and test examples of target stand in the train split of again",
-        "titles": "an encoder does not write", "rare": "'unseen'",
+        "titles": "an encoder does not write", "rare": "'unseen'", "atlas_lost": "unknown dataset",
     }  # fmt: skip
     assert found.left_out.keys() == reasons.keys()
     for name, reason in reasons.items():
