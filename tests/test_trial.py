@@ -54,7 +54,7 @@ def test_the_result_counts_what_the_steps_used(whole: tiny.Trace) -> None:
     assert all(p.corpus_tokens == 0 for p in whole.steps if p.stage == "1-finetune")
     seconds = whole.result.seconds
     assert seconds["total"] == pytest.approx(sum(s for part, s in seconds.items() if part != "total"))
-    assert {"start", "data", "forward_backward", "optimizer", "evaluation"} < seconds.keys()
+    assert {"start", "data", "masking", "forward_backward", "optimizer", "evaluation"} < seconds.keys()
 
 
 def test_scores_stand_question_by_question(whole: tiny.Trace, data: Prepared) -> None:

@@ -4,8 +4,9 @@ A recipe is run as a lane runs it, from its model's start to its scores on dev, 
 thread; nothing is kept. Operations are those of the useful tokens (raylab.models.flops). Their share of what the device can do
 at most (MFU, Chowdhery et al. 2022, arXiv 2204.02311) is told where that is known.
 
-Parts: `start` builds the model, `data` gathers, hides and pads, `exchange` adds up gradients of several workers, `rungs` are the
-short finetunings on the way that decide which trials go on, `waiting` is for those whom the run reports to.
+Parts: `start` builds the model, `data` gathers and pads, `masking` draws what is hidden, `exchange` adds up gradients of several
+workers, `rungs` are the short finetunings on the way that decide which trials go on, `waiting` is for those whom the run reports
+to.
 """
 
 import argparse

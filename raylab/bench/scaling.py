@@ -49,7 +49,7 @@ PASSAGES = 64
 RUNS = 2  # of a lane in its turn
 IDLE_S = 2.0  # after which a lane gives its workers back: beside the other they would take of its cores
 GOAL = 1.6  # times one worker's tokens a second
-STEPS = ("data", "forward_backward", "exchange", "optimizer")  # the parts of a run's seconds that are steps
+STEPS = ("data", "masking", "forward_backward", "exchange", "optimizer")  # the parts of a run's seconds that are steps
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """What stages that hide tokens of the corpus have in common: which passages a step reads, and what of them is hidden."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,18 +73,22 @@ def _reads(corpus: Corpus, share: float, batch_size: int, budget_tokens: int, se
 
 
 class Reading:
-    """What each step reads, and what of it is hidden, as a function of the step alone."""
+    """What each step reads, and what of it is hidden, as a function of the step alone. masking_s: of the last one."""
 
     def __init__(self, stage: MaskedReading, context: Context) -> None:
         self.policy, self.seed, self.corpus = stage.policy, context.seeds.mask, context.data.corpus
         self.rows_P = stage._rows(context)
         self.order = Order(self.corpus.lengths_P[self.rows_P], stage.batch_size, context.seeds.data)
         self.steps = stage.steps(context)
+        self.masking_s = 0.0
 
     def __call__(self, step: int) -> tuple[Passages, Mask]:
         rng = np.random.default_rng(derive(self.seed, "step", step))
         passages = self.corpus.passages(self.rows_P[self.order.rows(step)], self.policy.needs())
-        return passages, self.policy.draw(passages, rng, step / self.steps)
+        begun = time.perf_counter()
+        mask = self.policy.draw(passages, rng, step / self.steps)
+        self.masking_s = time.perf_counter() - begun
+        return passages, mask
 
 
 def in_place(passages: Passages, mask: Mask, data: Prepared, policy: Policy) -> Batch:

@@ -72,7 +72,8 @@ class _Batches:
     def __call__(self, step: int) -> StepBatch:
         passages, mask = self.reading(step)
         batch = self._corrupted(passages, mask)
-        return step_batch(batch, self.context.parallel, self.cost, len(passages.tokens_N), self.stage.micro_batch)
+        read, masking_s = len(passages.tokens_N), self.reading.masking_s
+        return step_batch(batch, self.context.parallel, self.cost, read, self.stage.micro_batch, masking_s)
 
     def _corrupted(self, passages: Passages, mask: Mask) -> Batch:
         data, target = self.context.data, self.stage.target

@@ -36,7 +36,8 @@ class MicroBatch:
 class StepBatch:
     """This worker's rows of one global batch, and the counts and cost of the whole of it.
 
-    micro_batch: rows that the recipe wants computed at once, at least one.
+    micro_batch: rows that the recipe wants computed at once, at least one. masking_s: seconds in which it was drawn what is
+    hidden.
     """
 
     own: Batch
@@ -46,6 +47,7 @@ class StepBatch:
     input_tokens: int
     target_tokens: int
     flops: float
+    masking_s: float = 0.0
 
     @property
     def width(self) -> int:
@@ -59,7 +61,9 @@ class StepBatch:
             yield to_device(self.own, slice(i, i + size), self.device)
 
 
-def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens: int, micro_batch: int = 0) -> StepBatch:
+def step_batch(
+    batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens: int, micro_batch: int = 0, masking_s: float = 0.0
+) -> StepBatch:
     """Shard a global batch over the workers, in micro-batches of `micro_batch` rows (0: all that a worker has at once),
     and count what the whole of it holds."""
     rows, sequences = len(batch.input_ids_BT), math.prod(batch.input_ids_BT.shape[:-1])
@@ -74,6 +78,7 @@ def step_batch(batch: Batch, parallel: Parallel, cost: CostModel, corpus_tokens:
         input_tokens=input_tokens,
         target_tokens=max(1, target_tokens),
         flops=cost.training_flops(input_tokens, target_tokens, input_tokens / sequences, target_tokens / rows),
+        masking_s=masking_s,
     )
 
 
