@@ -33,12 +33,13 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
         temperature = 1.0
     else:
         mixture, temperature = {}, choose.number("temperature", 1.0, 8.0, default=1.0, log=True)
+    longest = setting.finetune_steps
     lowest, usual, highest = RATES["checkpoint" if setting.base.pretrained else "random"]
     stage = PreFinetune(
         tasks=tuple(mixture) or setting.sources, weights=tuple(mixture.values()), temperature=temperature,
         loss_scaling=choose.option("loss_scaling", (True, False)),
         robustness=choose.option("robustness", (0.0, 0.1, 1.0)),
-        steps=choose.option("steps", (2 * setting.finetune_steps, setting.finetune_steps)), batch_size=setting.batch_size,
+        steps=choose.option("steps", (longest, max(1, longest // 2))), batch_size=setting.batch_size,
         optimization=Optimization(
             learning_rate=choose.number("learning_rate", lowest, highest, default=usual, log=True), warmup=0.1, decay=0.4
         ),
