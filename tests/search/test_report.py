@@ -13,7 +13,7 @@ from raylab.search import report
 from raylab.search.follow import Follower
 from raylab.search.ledger import FILE, Ledger, Run, Study
 from raylab.search.measure import Measure
-from raylab.search.report import charts, words
+from raylab.search.report import charts, table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 from raylab.search.report.words import DASH, MINUS, SPACE
 from tests.invented_study import InventedStudy, masks, whole_study
@@ -286,3 +286,16 @@ def test_a_follower_reads_each_line_once_and_none_before_its_newline(tmp_path: P
 def test_a_follower_waits_for_a_ledger(tmp_path: Path) -> None:
     follower = Follower(tmp_path)
     assert not follower.read() and follower.study is None
+
+
+def test_where_the_time_went_is_told_by_phase_and_part(tmp_path: Path) -> None:
+    study = Study.read(whole_study(tmp_path))
+    figure = charts.times(study) or {}
+    bars = {bar["name"]: bar for bar in figure["data"]}
+    assert list(bars)[:2] == ["forward backward", "rungs"] and "waiting" not in bars, "the largest first, none without a second"
+    explored = [run for run in study.of_role("explore") if run.seconds]
+    assert bars["rungs"]["x"][0] == pytest.approx(2.2 * len(explored) / 60)
+    assert "11.1%" in bars["rungs"]["hovertext"][0]
+    assert figure["layout"]["annotations"][0]["text"].startswith("trials: ")
+    row = next(row for row in table.with_values(study) if row["role"] == "explore")
+    assert (row["seconds.rungs"], row["memory"]) == (2.2, 420 * 2**20)

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, cycle, zip_longest
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,13 +10,15 @@ import plotly.graph_objects as go
 from raylab.search.ledger import Run, Study
 from raylab.search.measure import Measure
 from raylab.search.report.importance import Importance
-from raylab.search.report.table import policy_of
-from raylab.search.report.words import interval, number
+from raylab.search.report.table import policy_of, spent
+from raylab.search.report.words import duration, interval, number
 from raylab.verdict.selection import Standing
 
 COLOURS = ("#3f7fd0", "#dd7a33", "#2f9e77", "#bf5590", "#8d6fd8", "#b8921c", "#2ba0b4", "#a3684c")
 GREY = "#8b9099"
 ROW_PX = 58
+PHASES = {"trials": ("explore",), "selection": ("race",), "verdict": ("confirm", "baseline"), "policies learned": ("learn",)}
+PARTS = ("forward_backward", "rungs", "optimizer", "evaluation", "data", "masking", "checkpoint", "start", "exchange", "waiting")
 
 
 def arms(verdict: Mapping[str, Any], measure: Measure) -> dict[str, Any] | None:
@@ -113,6 +115,28 @@ def importance(found: Sequence[Importance]) -> dict[str, Any] | None:
     return _rows(figure, labels, row_px=46)
 
 
+def times(study: Study) -> dict[str, Any] | None:
+    """Where the seconds of the study's own runs went: a bar a phase, its parts in one order. None where none are known."""
+    phases = {words: parts for words, roles in PHASES.items() if (parts := spent(study, *roles))}
+    if not phases:
+        return None
+    figure = go.Figure()
+    totals = [sum(parts.values()) for parts in phases.values()]
+    known = dict.fromkeys([*PARTS, *chain.from_iterable(phases.values())])
+    for part, colour in zip(known, cycle((*COLOURS, GREY)), strict=False):
+        taken, words = [parts.get(part, 0.0) for parts in phases.values()], part.replace("_", " ")
+        if any(taken):
+            figure.add_bar(
+                x=[seconds / 60 for seconds in taken], y=_heights(taken), orientation="h", width=0.28, name=words,
+                marker={"color": colour}, hoverinfo="text",
+                hovertext=[f"{words}: {duration(s)}, {s / total:.1%}" for s, total in zip(taken, totals, strict=True)],
+            )  # fmt: skip
+    figure.update_xaxes(title={"text": "minutes of all runs together", "font": {"size": 13}}, rangemode="tozero")
+    below = {"orientation": "h", "traceorder": "normal", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0}
+    figure.update_layout(barmode="stack", legend=below)
+    return _rows(figure, [f"{words}: {duration(total)}" for words, total in zip(phases, totals, strict=True)], legend=True)
+
+
 def _limits(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f", 95 % interval {number(low)} to {number(high)}"
 
@@ -156,13 +180,13 @@ def _dots(figure: go.Figure, x: Sequence[Any], y: Sequence[float], words: Sequen
     figure.add_scatter(x=x, y=y, mode="markers", marker={"color": GREY, "size": 9}, hovertext=words, hoverinfo="text")
 
 
-def _rows(figure: go.Figure, labels: Sequence[str], row_px: int = ROW_PX) -> dict[str, Any]:
+def _rows(figure: go.Figure, labels: Sequence[str], row_px: int = ROW_PX, legend: bool = False) -> dict[str, Any]:
     """Rows with their label above them instead of beside, so that a phone has room for both."""
     for height, label in zip(_heights(labels), labels, strict=True):
         figure.add_annotation(
             x=0, xref="paper", y=height + 0.2, yanchor="bottom", xanchor="left", text=_text(_shortened(label)), showarrow=False
         )
-    figure.update_layout(height=row_px * len(labels) + 50, showlegend=False)
+    figure.update_layout(height=row_px * len(labels) + (210 if legend else 50), showlegend=legend)
     figure.update_yaxes(visible=False, range=[-0.35, len(labels) - 0.25], fixedrange=True)
     return _json(figure)
 

@@ -60,6 +60,7 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
     figures = {
         "arms": charts.arms(verdict, measure), "differences": charts.differences(verdict, measure),
         "progress": charts.progress(study, measure), "importance": charts.importance(found),
+        "times": charts.times(study),
     }  # fmt: skip
     winner = winning_run(study)
     return {

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,8 +40,15 @@ def measures_beside(study: Study) -> list[str]:
 
 
 def with_values(study: Study) -> list[dict[str, Any]]:
-    """The rows with all that the space drew, under a name a choice."""
-    return [{**row, **dict(flatten(study.runs[row["key"]].values, "values"))} for row in rows(study)]
+    """The rows with their seconds by part, and all that the space drew, under a name a choice."""
+    return [
+        {**row, **_parts(study.runs[row["key"]]), **dict(flatten(study.runs[row["key"]].values, "values"))} for row in rows(study)
+    ]
+
+
+def _parts(run: Run) -> dict[str, float]:
+    """Its seconds, part by part."""
+    return {f"seconds.{part}": taken for part, taken in run.seconds.items() if part != "total"}
 
 
 def as_csv(study: Study) -> str:
@@ -59,6 +67,15 @@ def total(runs: Iterable[Run], name: str) -> float:
     return sum(run.metrics.get(name) or 0.0 for run in runs)
 
 
+def spent(study: Study, *roles: str) -> dict[str, float]:
+    """Seconds by part, of all runs of these roles that this study ran itself."""
+    parts: Counter[str] = Counter()
+    for run in study.of_role(*roles):
+        if not run.origin:
+            parts.update({part: taken for part, taken in run.seconds.items() if part != "total"})
+    return dict(parts)
+
+
 def _row(run: Run, measure: Measure, beside: Iterable[str], standing: Standing | None) -> dict[str, Any]:
     done = run.metrics if run.state == "finished" else {}
     return {
@@ -66,6 +83,6 @@ def _row(run: Run, measure: Measure, beside: Iterable[str], standing: Standing |
         "state": run.state, "dev": measure.score(run), **figures(standing), "test": done.get(f"test_{measure.name}"),
         **{name: done.get(f"test_{name}", done.get(f"dev_{name}")) for name in beside},
         "tokens": run.metrics.get("tokens"), "reused_tokens": run.metrics.get("reused_tokens"),
-        "seconds": run.seconds.get("total"), "key": run.key,
+        "seconds": run.seconds.get("total"), "memory": run.memory.get("host"), "key": run.key,
         "origin": run.origin,
     }  # fmt: skip
