@@ -113,12 +113,7 @@ def _sources(args: argparse.Namespace) -> None:
 
     request = request_from(args)
     target = load_again(request)
-    found = sources_of(
-        target, request,
-        Wanted(
-            named=args.sources, writes=True, target_too=bool(args.allow_target_in_sources), overlapping=bool(args.allow_overlap)
-        ),
-    )  # fmt: skip
+    found = sources_of(target, request, Wanted.of(vars(args), writes=True))
     rows = [("NAME", "FAMILY", "TRAIN", f"IN {target.name}'S DEV AND TEST")]
     rows += [
         (source.data.name, source.data.family, f"{len(source.data.splits['train']):,}", f"{100 * source.shared:.2g} %")

@@ -35,7 +35,7 @@ def add_source_arguments(parser: argparse._ActionsContainer) -> None:
     """Add what says which tasks are learned before the target, where a mixture of them is; what is not given is None."""
     parser.add_argument(
         "--sources", type=_names, metavar="A,B",
-        help="the tasks that may be mixed, by name or path (default: all built-in ones, and those of --data-dir)",
+        help="the tasks that may be mixed, by name or path (a search's default: all built-in ones, and those of --data-dir)",
     )  # fmt: skip
     parser.add_argument(
         "--allow-target-in-sources", action="store_true", default=None, help="mix the target's own train split in, too"

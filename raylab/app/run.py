@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, figure, print_json, table
-from raylab.app.data_options import add_data_arguments, request_from
+from raylab.app.data_options import add_data_arguments, add_source_arguments, request_from
 from raylab.app.steps import Teller
 from raylab.app.storage import add_storage_argument
 from raylab.errors import Diverged, OutOfMemory, UserError
@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="make the last line of standard output one JSON object")
     add_data_arguments(parser)
+    add_source_arguments(parser.add_argument_group("tasks that the recipe learns before, all that its search had"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +77,9 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     from transformers.utils import logging
 
     from raylab.app.environment import gpus_here
-    from raylab.app.preparation import load_prepared, usable
+    from raylab.app.preparation import load_for, ready, usable
+    from raylab.app.sources import Sources, Wanted, sources_of
+    from raylab.models.build import is_encoder_decoder
     from raylab.recipe import run_key
     from raylab.seeds import Seeds
     from raylab.training.memory import Memory
@@ -87,7 +90,11 @@ def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(args.threads)
     logging.disable_progress_bar()
     storage = usable(args.storage)
-    task, data = load_prepared(request_from(args), recipe.base, storage.here)
+    request = request_from(args)
+    task, sources = load_for(request, recipe.base.pretrained), Sources()
+    if args.sources:
+        sources = sources_of(task, request, Wanted.of(vars(args), writes=is_encoder_decoder(recipe.base)))
+    data = ready(task, recipe.base, storage.here, sources=sources.others)
     seeds = Seeds.of(args.seed, args.replicate)
     key = run_key(recipe, seeds, data.fingerprint)
     for warning in task.warnings:

@@ -36,6 +36,14 @@ class Wanted:
     target_too: bool = False
     overlapping: bool = False
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any], *, writes: bool) -> "Wanted":
+        """By the options of raylab.app.data_options."""
+        return cls(
+            named=options["sources"], writes=writes, target_too=bool(options["allow_target_in_sources"]),
+            overlapping=bool(options["allow_overlap"]),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:

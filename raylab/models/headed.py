@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
+from raylab.errors import UserError
 from raylab.models.scalar_mix import ScalarMix
 from raylab.models.states import all_states, encoder_states, states_of, width_of
 from raylab.training.batching import MicroBatch
@@ -152,9 +153,19 @@ def body_of(model: nn.Module) -> PreTrainedModel:
 
 
 def with_head(model: nn.Module, task: str, outputs: int, mode: str, seed: int, head: type[nn.Module] = Classifier) -> Headed:
-    """The model with a head for a task, drawn with `seed`, unless it has one. mode: "full", or "frozen"."""
+    """The model with a head for a task, drawn with `seed`, unless it has one. mode: "full", or "frozen".
+
+    Raises UserError if the head of that name is another task's.
+    """
     headed = model if isinstance(model, Headed) else Headed(body_of(model))
-    if task not in headed.heads:
+    if task in headed.heads:
+        found = headed.head(task)
+        if type(found) is not head or found.out.out_features != outputs:
+            raise UserError(
+                f"the model has a head {task!r} of {found.out.out_features} outputs, which belongs to another kind of task; "
+                f"expected one of {outputs}. Rename the folder of one of the two tasks, or leave it out."
+            )
+    else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             headed.heads[task] = head(width_of(headed.body), outputs, _dropout(headed.config))

@@ -81,7 +81,7 @@ class PreFinetune(Stage):
         known = {**data.sources, data.task: data}
         for name in self.tasks:
             if name not in known:
-                raise unknown("task of the mixture", name, known)
+                raise unknown("task of the mixture", name, known, "The tasks that are mixed are named by --sources.")
         return [objective_of(known[name]) for name in self.tasks]
 
     def equip(self, model: nn.Module, context: Context) -> nn.Module:

@@ -30,8 +30,9 @@ class Objective(Plugin):
 
     @property
     def head(self) -> str:
-        """The name of its head: the task's, unless tasks of the family share one."""
-        return self.data.task
+        """The name of its head: the task's, unless tasks of the family share one, or torch cannot have a module of that name."""
+        name = self.data.task.replace(".", "_")
+        return f"{name}_" if hasattr(nn.ModuleDict, name) else name
 
     def equip(self, model: nn.Module, mode: Mode, seed: int) -> nn.Module:
         """The model with what this task needs of it: a head from random weights drawn with `seed`, unless it has one.

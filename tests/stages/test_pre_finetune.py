@@ -15,7 +15,7 @@ from raylab.errors import UserError
 from raylab.mixture import robust
 from raylab.mixture.robust import robust_loss, symmetric_kl
 from raylab.models.build import build
-from raylab.models.headed import Headed
+from raylab.models.headed import Headed, Pointwise, with_head
 from raylab.recipe import ModelSpec, Recipe, digest, encode
 from raylab.stages.finetune import Finetune
 from raylab.stages.pre_finetune import PreFinetune
@@ -215,3 +215,20 @@ def test_bounded_heads_stretch_nothing(data: Prepared, tmp_path: Path) -> None:
     again = Headed.from_pretrained(tmp_path / "saved", build(ModelSpec(family="roberta"), data.tokenizer, 1))
     assert all(again.head(name).bounded for name in bounded.heads)
     assert stage().bounded_heads is False and "bounded_heads" not in encode(stage(), for_key=True)
+
+
+def test_a_head_that_does_not_fit_is_told(data: Prepared) -> None:
+    """A folder may have the name of the head that all tasks of a family share."""
+    model = model_of(stage(tasks=("invented_span",)), data)
+    with pytest.raises(UserError, match="head 'span' of 2 outputs, which belongs to another kind of task; expected one of 2"):
+        with_head(model, "span", 2, "full", 0)
+    with pytest.raises(UserError, match="expected one of 5"):
+        with_head(model, "span", 5, "full", 0, Pointwise)
+
+
+@pytest.mark.parametrize("name", ["reviews.v2", "items", "train"])
+def test_a_task_may_have_any_name(name: str, tmp_path: Path) -> None:
+    named = replace(invented.task("classification"), name=name)
+    data = prepare(invented.task("regression"), "target", Preparation(vocab_size=400), tmp_path, sources={"named": named})
+    model = model_of(stage(tasks=(name,)), data)
+    assert len(model.heads) == 1 and not {"reviews.v2", "items", "train"} & set(model.heads)  # type: ignore[arg-type, operator]
