@@ -55,7 +55,8 @@ def _work(opened: Opened) -> Iterator[tuple[str, str]]:
     least, most = place.fewest_workers, place.most_workers
     workers = f"{least} to {most} workers" if least < most else f"{most} worker{'s' * (most > 1)}"
     kind = f", {place.gpus_per_worker:g} GPU each" if place.gpus_per_worker else ""
-    yield "Lanes", f"{place.lanes} of {workers}{kind}"
+    runs = f", {place.runs_per_lane} runs at once on each" if place.runs_per_lane > 1 else ""
+    yield "Lanes", f"{place.lanes} of {workers}{kind}{runs}"
 
 
 def _arms(opened: Opened) -> str:

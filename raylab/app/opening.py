@@ -36,13 +36,16 @@ from raylab.search.ledger import Study
 from raylab.search.lineage import Heritage
 from raylab.search.plan import check_room
 from raylab.search.prior import Prior
+from raylab.search.reading import check_readable
 from raylab.search.space import Setting, Space, load_space
 from raylab.search.studies import find
 from raylab.search.study import Conduct, Settings
+from raylab.seeds import Seeds
 
 # By which data are told apart
 COUNTED = ("name", "version", "questions", "examples", "corpus", "passages", "tokens", "vocabulary", "sources")
 LOCATIONS = ("data_dir", "space_file")  # may have moved since a study began: their contents are what counts
+RUNS_ON_A_GPU = 4  # that share one, of which small models leave most idle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +97,7 @@ def open_study(args: argparse.Namespace) -> Opened:
     name = args.name or (free_name(parent.name, args.storage) if parent else None)
     study = started or _new_study(name, options, settings, space, task, data, command_line(args))
     study.data["notes"] = list(dict.fromkeys([*study.data["notes"], *sources.notes(), *lessons.notes]))
+    check_readable(space, settings.setting, Seeds.of(settings.seed, 0), data)
     conduct = Conduct(settings, space, data, study)
     conduct.lessons = tuple(lesson for lesson in lessons.lessons if parent is None or lesson.key not in parent.runs)
     taken = () if started else tuple(_taken(conduct, inherited, priors(options["prior"], args.storage, conduct)))
@@ -173,6 +177,7 @@ def _cluster_placement(args: argparse.Namespace, cluster: Cluster) -> Placement:
 def _placed(args: argparse.Namespace, gpus: float, fit: int) -> Placement:
     one = Placement(
         folder=args.storage.here, storage=args.storage, lanes=1, workers_per_lane=args.workers_per_lane, gpus_per_worker=gpus,
+        runs_per_lane=args.runs_per_lane or (RUNS_ON_A_GPU if gpus and args.workers_per_lane == 1 else 1),
         plugins=tuple(str(p.resolve()) for p in args.plugins),
         log_level=args.log_level, checkpoint_every_s=args.checkpoint_every, hang_after_s=args.hang_after,
         cache_bytes=args.cache_size,
@@ -205,11 +210,7 @@ def _sources(options: Mapping[str, Any], space: Space, task: TaskData) -> Source
                 f"--sources: the space {space.name} learns no other tasks first. Leave it out, or search another space."
             )
         return Sources()
-    wanted = Wanted(
-        named=options["sources"], writes=is_encoder_decoder(base_of(options)), target_too=options["allow_target_in_sources"],
-        overlapping=options["allow_overlap"],
-    )  # fmt: skip
-    return sources_of(task, _request(options), wanted)
+    return sources_of(task, _request(options), Wanted.of(options, writes=is_encoder_decoder(base_of(options))))
 
 
 def _annotations(setting: Setting) -> set[Annotation]:

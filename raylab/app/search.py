@@ -99,6 +99,11 @@ def add_place_arguments(how: argparse._ActionsContainer) -> None:
         "--workers-per-lane", type=_workers, default=1, metavar="W",
         help="data-parallel workers of a run, or with --address a range, e.g. 1:4: as many as there are (default: 1)",
     )  # fmt: skip
+    how.add_argument(
+        "--runs-per-lane", type=int, metavar="N",
+        help="runs that share a lane's one worker; their training steps are computed as one where that is found to pay "
+        "(default: 4 on a GPU, else 1)",
+    )  # fmt: skip
     how.add_argument("--gpus-per-worker", type=float, metavar="G", help="GPUs of a worker (default: 1 where there are any)")
     how.add_argument(
         "--checkpoint-every",
@@ -208,7 +213,7 @@ def check_place(args: argparse.Namespace) -> None:
         raise UserError(
             "a search on a cluster begins once you have agreed to its plan, and there is no terminal to ask. Give --yes."
         )
-    for option in ("lanes", "checkpoint_every", "hang_after"):
+    for option in ("lanes", "runs_per_lane", "checkpoint_every", "hang_after"):
         value = getattr(args, option)
         if value is not None and not value > 0:  # "nan" is a float, too
             raise UserError(f"--{option.replace('_', '-')} is {value:g}; expected a positive number.")
@@ -216,6 +221,11 @@ def check_place(args: argparse.Namespace) -> None:
         fewest, most = args.workers_per_lane
         raise UserError(
             f"--workers-per-lane {fewest}:{most} is for a cluster, where workers come and go. Give a number, or --address."
+        )
+    if (args.runs_per_lane or 1) > 1 and args.workers_per_lane != 1:
+        raise UserError(
+            f"--runs-per-lane {args.runs_per_lane} is for lanes of one worker, and --workers-per-lane asks for more; give one of "
+            "the two."
         )
     if args.gpus_per_worker is not None and not args.gpus_per_worker >= 0:
         raise UserError(f"--gpus-per-worker is {args.gpus_per_worker:g}; expected 0 or more.")

@@ -2,6 +2,9 @@
 
 Rank 0 takes a request from the queue and shares it; all ranks run it; rank 0 reports. A recipe that raises ends its
 run, not its lane.
+
+A lane of one worker may have several seats: runs that take turns in its process, and whose training steps are computed as one
+where that pays (see raylab.training.company). Each seat does what a lane of one run does.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import shutil
 import socket
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +36,8 @@ class LaneConfig:
     """What every lane of a study is told: actor name of the queue, folders, workers and what each of them gets.
 
     data, runs: addresses of places (see raylab.storage); a request may name other data. workers: how many, or the fewest and
-    the most. resize_every_s: how often an elastic lane looks whether more fit. cache_bytes: how much the cache of stages may
-    hold on a machine; 0: there is none.
+    the most. seats: how many runs a worker that is alone in its lane runs at once. resize_every_s: how often an elastic lane
+    looks whether more fit. cache_bytes: how much the cache of stages may hold on a machine; 0: there is none.
     """
 
     queue: str
@@ -43,6 +46,7 @@ class LaneConfig:
     workers: int | tuple[int, int]
     gpus_per_worker: float
     threads: int
+    seats: int = 1
     plugins: tuple[dict[str, Any], ...] = ()  # as raylab.cluster.shipping packs them
     checkpoint_every_s: float = 30.0
     resize_every_s: float = 60.0
@@ -60,13 +64,13 @@ def lane_loop(config: dict[str, Any]) -> None:
     from raylab.data.prepared import Prepared
     from raylab.registry import add_plugins
     from raylab.storage import Storage
+    from raylab.training.company import Company
     from raylab.training.memory import Memory
     from raylab.training.parallel import Parallel
     from raylab.training.stage_cache import FOLDER as STAGES
     from raylab.training.stage_cache import StageCache
     from raylab.trial import device_of
 
-    torch.set_num_threads(config["threads"])
     for folder in config["plugins"]:
         add_plugins(unpack(folder))
     queue = ray.get_actor(config["queue"], namespace=NAMESPACE)
@@ -78,13 +82,30 @@ def lane_loop(config: dict[str, Any]) -> None:
     cache = StageCache(place=runs.parent.parent / STAGES, limit_bytes=config["cache_bytes"]) if config["cache_bytes"] else None
     here = ray.get_runtime_context().current_actor
     ray.get(queue.join.remote(config["lane"], parallel.rank, socket.gethostname(), os.getpid(), here))
-    while True:
-        request: Any = parallel.share(ray.get(queue.take.remote(config["lane"])) if parallel.rank == 0 else None)
-        if request == {}:
-            return
-        if request is not None:
-            data = opened(request.get("data") or config["data"])
-            _Attempt(config, request, queue, parallel, data, runs / request["key"], memory, cache).run()
+
+    def serve(seat: int, parallel: Parallel) -> None:
+        """Run after run, until the queue has no more for this seat."""
+        torch.set_num_threads(config["threads"])  # which torch keeps for each thread
+        at = {**config, "lane": config["lane"] + seat}
+        while True:
+            request: Any = parallel.share(_asked(queue.take.remote(at["lane"]), parallel) if parallel.rank == 0 else None)
+            if request == {}:
+                return
+            if request is not None:
+                data = opened(request.get("data") or config["data"])
+                _Attempt(at, request, queue, parallel, data, runs / request["key"], memory, cache).run()
+
+    if config["seats"] == 1:
+        serve(0, parallel)
+    else:
+        company = Company()
+        company.seat([functools.partial(serve, seat, replace(parallel, company=company)) for seat in range(config["seats"])])
+
+
+def _asked(answer: Any, parallel: Any) -> Any:
+    """What the queue answers. The other runs of this process go on meanwhile."""
+    with parallel.company.outside() if parallel.company else contextlib.nullcontext():
+        return ray.get(answer)
 
 
 def data_here(place: Any) -> Path:
@@ -127,7 +148,7 @@ class _Attempt:
             if end["state"] in FINAL:
                 self._keep(end)
             self.ticker.flush()
-            ray.get(self.queue.finish.remote(self.config["lane"], end))
+            _asked(self.queue.finish.remote(self.config["lane"], end), self.parallel)
         elif self.place.bucket:
             for checkpoint in self.folder.glob("step_*"):  # what this machine had to bring for its workers
                 shutil.rmtree(checkpoint, ignore_errors=True)
@@ -229,8 +250,8 @@ class _Attempt:
     def _may_go_on(self, rung: Any) -> bool:
         if self.parallel.rank == 0:
             self.ticker.flush()
-        asked = ray.get(self.queue.rung.remote(self.key, rung.fraction, dict(rung.metrics))) if self.parallel.rank == 0 else None
-        return bool(self.parallel.share(asked))
+        rank, told = self.parallel.rank, (self.key, rung.fraction, dict(rung.metrics))
+        return bool(self.parallel.share(_asked(self.queue.rung.remote(*told), self.parallel) if rank == 0 else None))
 
 
 class _Ticker:

@@ -39,10 +39,12 @@ ON_HEAD = {"node:__internal_head__": 0.001}  # actors of no CPU are put anywhere
 ELASTIC_ROOM_S = 15.0
 
 
-def start_queue(name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int], idle_after_s: float | None = None) -> Any:
+def start_queue(
+    name: str, ended: dict[str, dict[str, Any]], lost: dict[str, int], idle_after_s: float | None = None, seats: int = 1
+) -> Any:
     """The queue's actor. It takes no CPU; its many waiting calls are coroutines."""
     actor = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=10_000)(Queue)
-    return actor.options(name=name, namespace=NAMESPACE).remote(ended, lost, idle_after_s)
+    return actor.options(name=name, namespace=NAMESPACE).remote(ended, lost, idle_after_s, seats)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +60,7 @@ def start_lanes(count: int, config: LaneConfig, storage: Path) -> Lanes:
     """Start `count` lanes, each of which asks for workers when the queue wants it."""
     lasting = {"max_restarts": -1, "max_task_retries": -1}
     keeper = ray.remote(num_cpus=0, resources=ON_HEAD, max_concurrency=count, **lasting)(_Keeper).remote(config, str(storage))
-    return Lanes(ended=[keeper.keep.remote(index) for index in range(count)], keeper=keeper)
+    return Lanes(ended=[keeper.keep.remote(index * config.seats) for index in range(count)], keeper=keeper)
 
 
 def free_rooms() -> None:

@@ -42,6 +42,7 @@ class _Run:
     end: dict[str, Any] | None = None
     attempts: int = 0
     faults: int = 0  # of the attempts, those lost by a fault
+    alone: bool = False  # it was lost together with others of its lane: nobody knows whose fault that was
 
     def waits(self) -> bool:
         """Does a lane wait for the decision at a rung?"""
@@ -58,7 +59,8 @@ class Queue:
     """The queue's logic; `raylab.cluster.lanes` makes it an actor.
 
     ended: the `end` events of the study so far, by run key. lost: how many attempts were lost by a fault, by run key.
-    idle_after_s: how long a lane waits for a run before it gives its workers back; None: lanes stay up.
+    idle_after_s: how long a lane waits for a run before it gives its workers back; None: lanes stay up. seats: how many runs a
+    lane runs at once; where a lane takes, tells or finishes a run, its number is that of one of its seats.
     """
 
     def __init__(
@@ -66,13 +68,14 @@ class Queue:
         ended: Mapping[str, Mapping[str, Any]],
         lost: Mapping[str, int] | None = None,
         idle_after_s: float | None = None,
+        seats: int = 1,
     ) -> None:
         self._runs = {key: _Run(request={"key": key}, end=dict(end)) for key, end in ended.items()}
         self._lost = dict(lost or {})
         self._waiting: deque[str] = deque()
         self._training: dict[str, str] = {}  # by stage key: the run that trains this prefix, for all that wait for it
         self._arrived = asyncio.Event()
-        self._lanes = Roster(idle_after_s)
+        self._lanes = Roster(idle_after_s, seats)
         self._events: list[dict[str, Any]] = []
         self._tokens = 0
         self._closed = False
@@ -117,8 +120,7 @@ class Queue:
 
     async def wanted(self, lane: int) -> bool:
         """Whether a lane is to be started: answers when runs wait for it, and False if there will be none."""
-        if self._lanes[lane].key is not None:
-            self._lose(lane, "the keeper of the lanes was lost")
+        self._lose_all(lane, "the keeper of the lanes was lost")
         if self._closed and not self._waiting:
             return False
         answer = self._lanes.sleep(lane)
@@ -145,7 +147,8 @@ class Queue:
 
     async def join(self, lane: int, rank: int, host: str, pid: int, worker: Any) -> None:
         """A worker of a lane is up. worker: its handle, for `hanging` to return."""
-        self._lanes[lane].workers[rank] = worker
+        for seat in self._lanes.of(lane):
+            seat.workers[rank] = worker
         self._tell("worker", lane=lane, rank=rank, host=host, pid=pid)
 
     async def take(self, lane: int) -> dict[str, Any] | None:
@@ -157,13 +160,13 @@ class Queue:
         at.barren = 0
         at.rest()
         turn = at.turn
-        if not self._ready() and (self._waiting or not self._closed):
+        if not self._ready_for(lane) and (self._waiting or not self._closed):
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), min(IDLE_S, self._lanes.idle_after_s or IDLE_S))
         if at.turn != turn:
             return None  # to nobody: its workers were lost meanwhile
-        if ready := self._ready():
+        if ready := self._ready_for(lane):
             self._waiting.remove(ready[0])
             return self._start(lane, ready[0])
         if (self._closed and not self._waiting) or self._lanes.has_waited(lane):
@@ -179,6 +182,13 @@ class Queue:
     def _ready(self) -> list[str]:
         """The runs that wait for a lane alone, and not for a prefix that another run trains."""
         return [key for key in self._waiting if self._training.keys().isdisjoint(self._runs[key].request.get("stages", ()))]
+
+    def _ready_for(self, seat: int) -> list[str]:
+        """Of the runs that are ready, those that may run beside what the other seats of its lane are at."""
+        beside = [self._runs[other.key] for other in self._lanes.beside(seat) if other.key is not None]
+        if any(run.alone for run in beside):
+            return []
+        return [key for key in self._ready() if not (beside and self._runs[key].alone)]
 
     def _start(self, lane: int, key: str) -> dict[str, Any]:
         run = self._runs[key]
@@ -196,7 +206,8 @@ class Queue:
         """How far a lane is, and the curve's points since the last tick."""
         at = self._lanes[lane]
         if at.key == live["key"] and at.heard is not None:
-            at.live, at.heard = live, time.monotonic()
+            at.live = live
+            self._lanes.heard_of(lane)
         if points:
             self._tell("curve", key=live["key"], points=points)
 
@@ -275,18 +286,24 @@ class Queue:
         """A lane's workers are gone. fault: False if their machine was taken away as it had been announced. False is
         answered if it should not be started again: it never gets as far as to ask for a run."""
         at = self._lanes[lane]
-        if at.key is not None:
-            self._lose(lane, at.given_up or reason, fault)
-        at.fall()
+        self._lose_all(lane, reason, fault)
+        for seat in self._lanes.of(lane):
+            seat.fall()
         at.barren += fault
         return at.barren < ATTEMPTS
 
     async def resized(self, lane: int, workers: int) -> None:
         """A lane is started anew with so many workers."""
-        at = self._lanes[lane]
-        if at.key is not None:
-            self._lose(lane, f"the lane is resized to {workers} worker{'s' * (workers > 1)}", fault=False)
-        at.fall("called")
+        self._lose_all(lane, f"the lane is resized to {workers} worker{'s' * (workers > 1)}", fault=False)
+        self._lanes[lane].fall("called")
+
+    def _lose_all(self, lane: int, reason: str, fault: bool = True) -> None:
+        """The attempts of all its seats have come to nothing. If there were several, each is tried once more without its being
+        held against the run, alone."""
+        busy = [(number, seat, seat.key) for number, seat in enumerate(self._lanes.of(lane), lane) if seat.key is not None]
+        for number, seat, key in busy:
+            self._runs[key].alone |= len(busy) > 1
+            self._lose(number, seat.given_up or reason, fault and len(busy) == 1)
 
     def _lose(self, lane: int, reason: str, fault: bool = True) -> None:
         """An attempt has come to nothing. The run is the next to be taken up, unless that was its last attempt."""

@@ -1,5 +1,8 @@
 """What the queue knows of its lanes: which are up, which are coming, and which sleep until a run waits for them.
 
+A lane that runs several runs at once has a seat for each: what is known of a run and of who runs it stands by seat, and the
+lane's number is that of its first seat.
+
 On a cluster that grows, a lane is a request for machines. So one that sleeps is called only when more runs wait than
 lanes are on their way to take one, and one that finds nothing to do for a while goes back to sleep.
 """
@@ -86,10 +89,10 @@ class Lane:
 
 class Roster:
     """All lanes. idle_after_s: how long a lane waits for a run before it gives its workers back; None: for ever, and
-    every lane is called at once."""
+    every lane is called at once. seats: of each lane."""
 
-    def __init__(self, idle_after_s: float | None) -> None:
-        self.idle_after_s = idle_after_s
+    def __init__(self, idle_after_s: float | None, seats: int = 1) -> None:
+        self.idle_after_s, self.seats = idle_after_s, seats
         self._lanes: dict[int, Lane] = {}
         self._asleep: dict[int, asyncio.Future[bool]] = {}
 
@@ -98,6 +101,20 @@ class Roster:
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
+
+    def of(self, lane: int) -> list[Lane]:
+        """The seats of a lane."""
+        return [self[lane + seat] for seat in range(self.seats)]
+
+    def beside(self, seat: int) -> list[Lane]:
+        """The seats of a seat's lane, itself among them."""
+        return self.of(seat - seat % self.seats)
+
+    def heard_of(self, seat: int) -> None:
+        """Something was told from a seat: the others of its lane wait for their turn in the same process."""
+        for one in self.beside(seat):
+            if one.heard is not None:
+                one.heard = time.monotonic()
 
     def sleep(self, index: int) -> "asyncio.Future[bool]":
         """Put a lane to sleep. The answer: whether it is called; False if there will be no more runs."""
@@ -109,13 +126,13 @@ class Roster:
 
     def call(self, waiting: int) -> None:
         """Call the lanes that are needed for so many runs that wait, lowest numbers first."""
-        coming = sum(lane.phase in ("called", "idle") for lane in self)
+        coming = sum({"called": self.seats, "idle": 1}.get(lane.phase, 0) for lane in self)
         for index in sorted(self._asleep):
             if self.idle_after_s is not None and coming >= waiting:
                 return
             self._asleep.pop(index).set_result(True)
             self[index].enter("called")
-            coming += 1
+            coming += self.seats
 
     def dismiss(self) -> None:
         """Nobody will be called any more."""
@@ -123,9 +140,12 @@ class Roster:
             answer.set_result(False)
         self._asleep.clear()
 
-    def has_waited(self, index: int) -> bool:
-        """Has an idle lane waited for a run for long enough?"""
-        return self.idle_after_s is not None and time.monotonic() - self[index].since >= self.idle_after_s
+    def has_waited(self, seat: int) -> bool:
+        """Has an idle seat's lane, with all its seats, waited for a run for long enough?"""
+        if self.idle_after_s is None:
+            return False
+        longest, now = self.idle_after_s, time.monotonic()
+        return all(one.phase != "busy" and now - one.since >= longest for one in self.beside(seat))
 
     def live(self) -> dict[int, dict[str, Any]]:
         """By lane, how far the run is that it is at; or, for one that has no workers yet, `state` in words."""

@@ -47,7 +47,8 @@ ENDING_S = 20.0
 class Placement:
     """Where and on how much a study runs; none of it decides a number. folder: the study's own; storage: what it lies
     in, if that may be a bucket.
-    workers_per_lane: how many, or the fewest and the most: an elastic lane goes on with those there are.
+    workers_per_lane: how many, or the fewest and the most: an elastic lane goes on with those there are. runs_per_lane: how many
+    runs a lane of one worker runs at once, their training steps computed as one where that pays.
     hang_after_s: a lane's workers are killed when they tell nothing of their run for so long; start_within_s: when
     they are not up so long after there was room for them. idle_after_s: a lane that has waited for a run for so long
     gives its workers back until one waits; None: it keeps them. resize_every_s: how often an elastic lane looks
@@ -56,6 +57,7 @@ class Placement:
     folder: Path
     lanes: int
     workers_per_lane: int | tuple[int, int] = 1
+    runs_per_lane: int = 1
     gpus_per_worker: float = 0.0
     address: str | None = None
     plugins: tuple[str, ...] = ()
@@ -122,11 +124,11 @@ class LaneRunner:
 
     def _start_queue_and_lanes(self) -> None:
         place = self.placement
-        self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study), place.idle_after_s)
+        self.queue = start_queue(self.queue_name, _ended(self.study), _lost(self.study), place.idle_after_s, place.runs_per_lane)
         self._queues += 1
         config = LaneConfig(
             queue=self.queue_name, data=place.place_of(self.data).address, runs=place.place_of(place.folder / "runs").address,
-            workers=place.workers_per_lane,
+            workers=place.workers_per_lane, seats=place.runs_per_lane,
             gpus_per_worker=place.gpus_per_worker, threads=1, plugins=tuple(pack(Path(folder)) for folder in place.plugins),
             checkpoint_every_s=place.checkpoint_every_s, resize_every_s=place.resize_every_s, cache_bytes=place.cache_bytes,
         )  # fmt: skip
@@ -157,7 +159,8 @@ class LaneRunner:
             tune.with_resources(Trial, tune.PlacementGroupFactory([ON_HEAD])),
             tune_config=tune.TuneConfig(
                 metric=OBJECTIVE, mode="min", num_samples=conduct.still_due(), search_alg=proposes,
-                scheduler=scheduler(conduct), max_concurrent_trials=self.placement.lanes, reuse_actors=True,
+                scheduler=scheduler(conduct), max_concurrent_trials=self.placement.lanes * self.placement.runs_per_lane,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 storage_path=str(self.placement.folder / "tune"), name=f"explore-{int(time.time())}", verbose=0,

@@ -12,6 +12,7 @@ alone. Whether the stack pays is measured on the first steps of each shape, on t
 """
 
 import logging
+import queue
 import statistics
 import threading
 import time
@@ -86,6 +87,25 @@ class Company:
         self._inside = 0  # with those who wait for their turn to come in
         self._waiting: list[Work] = []
         self._choices: dict[tuple[Any, ...], _Choice] = {}
+
+    def seat(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """Do these jobs, each as a member in a thread of its own. Raises the first error of one, at once: the others are left
+        behind, in a process that is to end."""
+        ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        for number, job in enumerate(jobs):
+            threading.Thread(target=self._do, args=(job, ends), name=f"raylab-seat-{number}", daemon=True).start()
+        for _ in jobs:
+            if (error := ends.get()) is not None:
+                raise error
+
+    def _do(self, job: Callable[[], None], ends: "queue.SimpleQueue[BaseException | None]") -> None:
+        try:
+            with self.member():
+                job()
+        except BaseException as error:  # whatever it is, whoever started it hears of it
+            ends.put(error)
+        else:
+            ends.put(None)
 
     @contextmanager
     def member(self) -> Iterator[None]:
@@ -169,7 +189,7 @@ def _computed(works: Sequence[Work], choice: _Choice) -> None:
     device = works[0].batch.labels_BU.device
     stack = len(works) > 1 and choice.stack()
     begun = _now(device)
-    if stack and not _stacked(works, choice.used):
+    if stack and not stacked(works, choice.used):
         choice.settled = stack = False
     if not stack:
         for work in works:
@@ -185,7 +205,7 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _stacked(works: Sequence[Work], used: Set[str]) -> bool:
+def stacked(works: Sequence[Work], used: Set[str]) -> bool:
     """Compute them as one model; False, and nothing is changed, if that can not be. used: the weights that get a gradient: one
     of zeros would let the optimizer decay the others."""
     weights, buffers = stack_module_state([work.model for work in works])

@@ -144,6 +144,8 @@ def test_unknown_names(refuse: Refuse, argv: str, words: list[str]) -> None:
         ("--workers-per-lane 0", "--workers-per-lane is '0'; expected a positive number"),
         ("--workers-per-lane 4:2", "--workers-per-lane is 4:2; expected the fewest workers first, e.g. 2:4"),
         ("--workers-per-lane 1:2", "--workers-per-lane 1:2 is for a cluster"),
+        ("--runs-per-lane 0", "--runs-per-lane is 0; expected a positive number"),
+        ("--runs-per-lane 2 --workers-per-lane 2", "--runs-per-lane 2 is for lanes of one worker"),
         ("--gpus-per-worker -1", "--gpus-per-worker is -1; expected 0 or more"),
     ],
 )
@@ -210,6 +212,11 @@ def test_an_unknown_corpus(refuse: Refuse, data: Path) -> None:
     refuse("masking --dataset triviaqa --corpus twons", "unknown corpus 'twons'", "'towns'", more=("--data-dir", str(data)))
 
 
+def test_a_corpus_smaller_than_a_batch(refuse: Refuse, data: Path) -> None:
+    told = "the corpus has 12 passages, which do not fill one batch of 32", "--corpus", "--set batch_size=12"
+    refuse("masking --dataset triviaqa --corpus towns --policies uniform", *told, more=("--data-dir", str(data)))
+
+
 def test_a_base_model_without_weights(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
     refuse("masking", str(tmp_path), "holds no weights", "save_pretrained", more=("--base", str(tmp_path)))
@@ -231,7 +238,8 @@ def test_a_results_folder_that_is_a_file(refuse: Refuse, tmp_path: Path) -> None
 def test_a_full_disk(refuse: Refuse, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(GIB, GIB - 1000, 1000))
-    line = refuse("masking --dataset triviaqa --corpus towns", "has 0.00 GB free", more=("--data-dir", str(data)))
+    argv = "masking --dataset triviaqa --corpus towns --set batch_size=6"
+    line = refuse(argv, "has 0.00 GB free", more=("--data-dir", str(data)))
     assert "needs about" in line and "--storage" in line
 
 
@@ -290,9 +298,8 @@ def started(storage: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
     parser = Parser(prog="raylab search")
     search.configure(parser)
     places = ["--data-dir", str(folder), "--corpus", "towns", "--storage", str(storage)]
-    args = parser.parse_args(
-        ["masking", "--dataset", "triviaqa", "--trials", "4", "--policies", "uniform,span", "--name", "begun", *places]
-    )
+    options = "--dataset triviaqa --trials 4 --policies uniform,span --set batch_size=6 --name begun"
+    args = parser.parse_args(["masking", *options.split(), *places])
     args.argv = []
     study = opening.open_study(args).conduct.study
     (storage / study.name).mkdir()
@@ -315,7 +322,7 @@ def test_a_study_that_does_not_exist(refuse: Refuse, started: tuple[str, Path], 
             ["seed was 0, now 7", "policies was ['uniform', 'span'], now ['uniform', 'salient']"],
         ),
         ("--scale small", ["scale was 'tiny', now 'small'"]),
-        ("--set budget_tokens=1000", ["set was not given, now ['budget_tokens=1000']"]),
+        ("--set budget_tokens=1000", ["set was ['batch_size=6'], now ['budget_tokens=1000']"]),
         ("--dataset nq_open", ["dataset was 'triviaqa', now 'nq_open'"]),
     ],
 )

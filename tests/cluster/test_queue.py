@@ -688,3 +688,60 @@ async def test_closing_wakes_a_waiting_lane(monkeypatch: pytest.MonkeyPatch) -> 
     await settle()
     await queue.close()
     assert await waiting == {}
+
+
+@in_a_loop
+async def test_a_lane_of_several_seats_runs_several_runs() -> None:
+    queue = Queue({}, seats=2)
+    for key in "abc":
+        await queue.submit(request(key))
+    assert [await queue.take(seat) for seat in (0, 1)] == [taken("a"), taken("b")]
+    await queue.finish(1, end("b"))
+    assert await queue.take(1) == taken("c")
+
+
+@in_a_loop
+async def test_runs_that_are_lost_together_go_on_one_at_a_time() -> None:
+    """One of them may be what takes its lane down every time; the others are not to fail with it."""
+    queue = Queue({}, seats=2, idle_after_s=0.01)
+    for key in ("poison", "fine"):
+        await queue.submit(request(key))
+    assert [await queue.take(seat) for seat in (0, 1)] == [taken("poison"), taken("fine")]
+    await queue.lost(0, "killed")
+    assert await queue.take(0) == taken("fine", attempt=2)
+    assert not await queue.take(1), "nothing beside it"
+    await queue.finish(0, end("fine"))
+    for attempt in range(2, 2 + ATTEMPTS):  # the first was not held against it
+        assert await queue.take(1) == taken("poison", attempt=attempt)
+        await queue.lost(0, "killed")
+    ends = {event["key"]: event["state"] for event in (await queue.poll())[0] if event["event"] == "end"}
+    assert ends == {"fine": "finished", "poison": "failed"}
+
+
+@in_a_loop
+async def test_a_seat_that_tells_something_speaks_for_its_lane(clock: Clock) -> None:
+    """The others wait for their turn."""
+    queue = Queue({}, seats=2)
+    await queue.join(0, 0, "here", 100, "worker")
+    for seat, key in enumerate("ab"):
+        await queue.submit(request(key))
+        await queue.take(seat)
+    clock.now += 9
+    await queue.tick(0, {"key": "a", "position": 3}, [])
+    clock.now += 9
+    assert await queue.hanging(10, 50) == []
+    clock.now += 2
+    assert await queue.hanging(10, 50) == ["worker", "worker"]
+
+
+@in_a_loop
+async def test_a_lane_with_seats_is_called_for_as_many_runs() -> None:
+    queue = Queue({}, seats=2, idle_after_s=60)
+    first, second = (asyncio.ensure_future(queue.wanted(lane)) for lane in (0, 2))
+    await asyncio.sleep(0)
+    for key in "ab":
+        await queue.submit(request(key))
+    assert await first
+    assert not second.done()
+    await queue.submit(request("c"))
+    assert await second

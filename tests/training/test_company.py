@@ -32,14 +32,14 @@ TOLERANCE = 2e-4  # relative, as of the golden traces: the order of float additi
 def stacks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many works were computed as one, time by time; and they always are, whether that pays or not."""
     made: list[int] = []
-    stacked = company._stacked
+    stacked = company.stacked
 
     def counted(works: Sequence[Any], used: frozenset[str]) -> bool:
         done = stacked(works, used)
         made.append(len(works) if done else 0)
         return done
 
-    monkeypatch.setattr(company, "_stacked", counted)
+    monkeypatch.setattr(company, "stacked", counted)
     monkeypatch.setattr(company._Choice, "stack", lambda self: bool(self.used) and self.settled is not False)
     monkeypatch.setattr(company._Choice, "took", lambda self, stacked, seconds: None)
     return made
@@ -106,7 +106,7 @@ def test_encoders_are_stacked_too(data: Prepared) -> None:
     expected = [{name: p.grad for name, p in model.named_parameters() if p.grad is not None} for model in models]
     for model in models:
         model.zero_grad(set_to_none=True)
-    assert company._stacked(works, expected[0].keys())
+    assert company.stacked(works, expected[0].keys())
     assert [work.result.item() for work in works if work.result is not None] == pytest.approx(alone)
     for model, gradients in zip(models, expected, strict=True):
         for name, parameter in model.named_parameters():
