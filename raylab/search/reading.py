@@ -86,6 +86,12 @@ def _by_stage(recipe: Recipe, seeds: Seeds, data: Prepared) -> list[Sequence[int
     return [stage.reads(context) for stage in (*recipe.stages, recipe.finetune)]
 
 
+def check_readable(space: Space, setting: Setting, seeds: Seeds, data: Prepared) -> None:
+    """Raise UserError where what a search starts with cannot read the data: a corpus smaller than a batch."""
+    for start in space.starts(setting):
+        tokens(space.decode(start, setting)[0], seeds, data)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extremes:
     """Recipes at the ends of a space. endless: two proposals are never equal, as some choice is a number. repeats: two proposals

@@ -44,11 +44,17 @@ class MaskedReading(Stage):
             raise UserError(f"batch_size is {self.batch_size}; expected a positive number of passages, e.g. 32.")
 
     def steps(self, context: Context) -> int:
-        """Optimizer steps that read the budget."""
-        return _steps(self.budget_tokens, self.batch_size, context.data.corpus.lengths_P[self._rows(context)])
+        """Optimizer steps that read the budget. Raises UserError for a corpus smaller than a batch."""
+        return len(self.reads(context))
 
     def reads(self, context: Context) -> Sequence[int]:
-        """The corpus tokens of every step: a matter of the order of passages alone, whatever is hidden."""
+        """The corpus tokens of every step: a matter of the order of passages alone, whatever is hidden. Raises UserError for a
+        corpus smaller than a batch."""
+        if (passages := len(context.data.corpus)) < self.batch_size:
+            raise UserError(
+                f"the corpus has {passages} passages, which do not fill one batch of {self.batch_size}. Give more text "
+                f"(--corpus), or take smaller batches (--set batch_size={passages})."
+            )
         return _reads(context.data.corpus, self.corpus_share, self.batch_size, self.budget_tokens, context.seeds.data)
 
     def _rows(self, context: Context) -> np.ndarray:

@@ -46,7 +46,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return (
         "masking", "--dataset", "trivia", "--corpus", "towns", "--data-dir", str(mine / "data"),
         "--plugins", str(mine / "plugins"), "--policies", "uniform,mine", "--trials", "1", "--seeds", "2", "--lanes", "1",
-        "--set", "budget_tokens=500", "--set", "finetune_steps=4",
+        "--set", "budget_tokens=500", "--set", "finetune_steps=4", "--set", "batch_size=6",
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from raylab.stages.denoise import Denoise
 
 SETTING = Setting(
     task="invented", base=ModelSpec(), policies=("uniform", "salient", "span"), budget_tokens=1_000, finetune_steps=5,
-    sources=("like", "unlike", "other"),
+    batch_size=8, sources=("like", "unlike", "other"),
 )  # fmt: skip
 SETTINGS = Settings(space="masking", trials=6, seed=0, seeds=3, metric="bits_per_answer", scheduler="none", setting=SETTING)
 BITS = {"uniform": 28.0, "span": 27.0, "salient": 24.0, "none": 31.0}

@@ -87,7 +87,7 @@ def test_finetuning_is_searched_behind_one_beginning() -> None:
     assert max(examples) - min(examples) <= 64, "as many examples, whatever the batch"
     usual = space.decode({}, SETTING)[0]
     assert space.family(usual) == space.baseline_family and space.baseline(drawn[0], SETTING) == usual
-    changed = space.decode({"dropout": 0.2, "weight_decay": 0.1, "decay": 0.5, "finetune_batch": 16}, SETTING)[0]
+    changed = space.decode({"dropout": 0.2, "weight_decay": 0.1, "decay": 0.5, "finetune_batch": 4}, SETTING)[0]
     assert label(encode(changed), encode(usual)) == (
-        "uniform -> spans, lr 0.004; finetuning steps 10, batch 16, dropout 0.2, decay 0.45, weight decay 0.1"
+        "uniform -> spans, lr 0.004; finetuning steps 10, batch 4, dropout 0.2, decay 0.45, weight decay 0.1"
     )

@@ -85,6 +85,13 @@ def test_a_share_of_the_corpus_is_a_part_of_a_larger_share(context: Context) -> 
     assert len(denoise(corpus_share=0.001)._rows(context)) == 1
 
 
+def test_a_corpus_smaller_than_a_batch_is_told_before_anything_is_read(context: Context) -> None:
+    stage = denoise(batch_size=13)
+    for begin in (stage.reads, stage.steps):
+        with pytest.raises(UserError, match=r"has 12 passages, which do not fill one batch of 13\. .*--set batch_size=12"):
+            begin(context)
+
+
 @pytest.mark.parametrize("target", ["spans", "sentence"])
 def test_what_is_asked_and_what_is_read(target: Any, context: Context) -> None:
     tokenizer = context.data.tokenizer

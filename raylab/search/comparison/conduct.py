@@ -21,6 +21,7 @@ from raylab.recipe import Recipe, encode, run_key, stage_keys
 from raylab.search.comparison.declared import Arm, Asked, At, Case, Comparison, Grid, Prepare
 from raylab.search.labels import label
 from raylab.search.ledger import Run, Study
+from raylab.search.reading import tokens
 from raylab.search.study import CONFIRM_SPLITS, SELECT_SPLITS, Phase, Request, Runner
 from raylab.seeds import Seeds
 
@@ -198,7 +199,10 @@ class Comparing:
         first = self._placed.get((case.name, 1), placed)
         if list(first) != list(placed):
             raise UserError(f"{file} gives {case.name} other arms with another seed: {', '.join(placed)}; {', '.join(first)}.")
-        examples = {_examples(self.data(case, arm, arm.recipes[0])): name for name, arm in placed.items()}
+        data = {name: self.data(case, arm, arm.recipes[0]) for name, arm in placed.items()}
+        for name, arm in placed.items():
+            tokens(arm.recipes[0], self.seeds_of(1), data[name])  # one that cannot be read is told now
+        examples = {_examples(data[name]): name for name in placed}
         if len(examples) > 1:
             a, b, *_ = examples.values()
             raise UserError(

@@ -75,7 +75,7 @@ def _rests_on(study: Study) -> Iterator[str]:
         "chosen is chosen on dev."
     )
     yield (
-        f"- **Model** {_model(settings)}; {settings['budget_tokens']:,} corpus tokens to a pretraining stage, "
+        f"- **Models** {_models(study)}; {settings['budget_tokens']:,} corpus tokens to a pretraining stage, "
         f"{settings['finetune_steps']:,} steps of finetuning, batches of {settings['batch_size']}, unless its file says so."
     )
     for name, data in study.data["cases"].items():
@@ -91,8 +91,11 @@ def _rests_on(study: Study) -> Iterator[str]:
     yield f"- **Runs** {finished} finished of {len(runs)}, {_spoken_s(study.worked_s)} of work."
 
 
-def _model(settings: Mapping[str, Any]) -> str:
-    return settings.get("base") or f"{settings['family']}, scale {settings['scale']}, from random weights"
+def _models(study: Study) -> str:
+    """The base models of its runs."""
+    bases = [run.recipe["base"] for run in study.runs.values()]
+    told = (base["pretrained"] or f"{base['family']}, scale {base['scale']}, from random weights" for base in bases)
+    return " and ".join(dict.fromkeys(told)) or "none yet"
 
 
 def _findings(verdict: Mapping[str, Any]) -> Iterator[str]:
