@@ -21,15 +21,18 @@ from raylab.app.outcome import storage_option
 from raylab.app.preparation import described, load_for, preparation_for
 from raylab.app.search_options import DATA, base_of, check_same, numbers_of
 from raylab.app.session import CLOSE_TRACKING_S, INTERRUPTED, alone, share_data
+from raylab.app.sources import Wanted, sources_of
 from raylab.cluster.attempt import LaneLostError
 from raylab.cluster.connection import Cluster, look
 from raylab.cluster.runner import LaneRunner, Placement
 from raylab.cluster.shipping import pack
 from raylab.cluster.tracking import Mirror
 from raylab.data.prepared import Preparation, Prepared, prepare
-from raylab.data.source import DataRequest, fingerprint
+from raylab.data.remembered import content_of
+from raylab.data.source import DataRequest
 from raylab.data.task import SPLITS, TaskData
 from raylab.errors import Halted, UserError, unknown
+from raylab.models.build import is_encoder_decoder
 from raylab.recipe import ModelSpec, Recipe, digest, encode
 from raylab.registry import add_plugins
 from raylab.search.comparison import written
@@ -79,17 +82,21 @@ class Data:
         """As raylab.search.comparison.declared.Prepare."""
         how = preparation_for(base)
         if case.tokenizer_of is not None and how.tokenizer is None:
-            whole = self._of(case.tokenizer_of, base, how, ())[1]
+            whole = self._of(case.tokenizer_of, base, how)[1]
             how = replace(how, tokenizer=str(whole.folder / "tokenizer"))
-        return self._of(request, base, how, case.kinds)
+        return self._of(request, base, how, case.kinds, case.sources)
 
-    def _of(self, request: DataRequest, base: ModelSpec, how: Preparation, kinds: tuple[str, ...]) -> tuple[TaskData, Prepared]:
-        asked, key = str(request), f"{request} {how} {kinds}"
+    def _of(
+        self, request: DataRequest, base: ModelSpec, how: Preparation, kinds: tuple[str, ...] = (), named: tuple[str, ...] = ()
+    ) -> tuple[TaskData, Prepared]:
+        asked, key = str(request), f"{request} {how} {kinds} {named}"
         if asked not in self._loaded:
             self._loaded[asked] = load_for(request, base.pretrained)
         if key not in self._prepared:
             data = of_kinds(self._loaded[asked], kinds)
-            self._prepared[key] = data, prepare(data, fingerprint(data), how, self._storage)
+            wanted = Wanted(named=named, writes=is_encoder_decoder(base))
+            sources = sources_of(data, request, wanted).others if named else {}
+            self._prepared[key] = data, prepare(data, content_of(data), how, self._storage, sources=sources)
         return self._prepared[key]
 
 

@@ -63,14 +63,15 @@ class Asked:
 class Case:
     """Data on which all arms are compared. metric: the measure that compares them, or else their family's first. kinds: only
     examples of these kinds (`Example.kind`); all if none is named. tokenizer_of: data through whose tokenizer it is read, so
-    that what was learned on those can be used here; None for its own. base: None for that of the options. x: where it stands on
-    a curve. tags: anything that `arms` needs to know of it."""
+    that what was learned on those can be used here; None for its own. sources: the tasks that may be learned before it. base:
+    None for that of the options. x: where it stands on a curve. tags: anything that `arms` needs to know of it."""
 
     name: str
     data: DataRequest
     metric: str = ""
     kinds: tuple[str, ...] = ()
     tokenizer_of: DataRequest | None = None
+    sources: tuple[str, ...] = ()
     base: ModelSpec | None = None
     x: float | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
