@@ -22,11 +22,13 @@ class Teller:
         now = time.monotonic()
         if step.stage != self.stage:
             self.stage, self.begun, self.first, self.tokens = step.stage, now, step.step, 0
-        self.tokens += step.input_tokens + step.target_tokens
+        else:
+            self.tokens += step.input_tokens + step.target_tokens
         if now - self.told < TOLD_EVERY_S and step.step < step.steps:
             return
         self.told, elapsed, done = now, now - self.begun, step.step - self.first
-        left = f", about {elapsed / done * (step.steps - step.step):.0f} s left" if done else ""
+        left = step.steps - step.step
+        pace = f", {self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, about {elapsed / done * left:.0f} s left" if done else ""
         loss = f", loss {step.loss:.3f}" if step.loss is not None else ""
         name = step.stage.split("-", 1)[-1]
-        self.out.print(f"{name}: step {step.step} of {step.steps}{loss}, {self.tokens / max(elapsed, 1e-9):,.0f} tokens/s{left}")
+        self.out.print(f"{name}: step {step.step} of {step.steps}{loss}{pace}")
