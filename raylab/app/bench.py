@@ -1,7 +1,8 @@
 """`raylab bench`: the measurements behind raylab's claims, each a file in raylab/bench/.
 
 A bench has `HELP`, `configure(parser)`, `measure(args) -> dict` of plain JSON values, and `show(result)`. One with a goal that
-raylab must not miss has `met(result) -> bool`, too: the exit code is 1 where it is missed.
+raylab must not miss has `met(result) -> bool`, too: the exit code is 1 where it is missed. `compared(result)` is what `all`
+tells of it, `MINUTES` what it takes where that is more than a few.
 """
 
 import argparse
@@ -17,9 +18,11 @@ from typing import Any
 import raylab.bench
 from raylab.app.cli import Parser
 from raylab.app.console import console, print_json, table
+from raylab.bench import Compared
 from raylab.errors import UserError, unknown
 
 HELP = "run one of raylab's benchmarks"
+MINUTES = 10.0  # what `all` gives a bench
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.name == "list":
         return _list(_json_wanted(args, "list"))
     if args.name == "all":
-        return _all(_json_wanted(args, "all"))
+        return _all(args)
     if args.name not in _files():
         raise unknown("benchmark", args.name, [*_files(), "list", "all"])
     bench = importlib.import_module(f"raylab.bench.{args.name}")
@@ -75,30 +78,66 @@ def _list(as_json: bool) -> int:
 
 
 def _help(path: Path) -> str:
-    """A bench's HELP, read without importing it: that would import torch or Ray for a list of names."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        match node:
-            case (
-                ast.Assign(targets=[ast.Name(id="HELP")], value=value)
-                | ast.AnnAssign(target=ast.Name(id="HELP"), value=ast.expr() as value)
-            ):
-                return str(ast.literal_eval(value))
+    """A bench's HELP."""
+    if told := _constant(path, "HELP"):
+        return str(told)
     raise UserError(f"{path} has no HELP: one line that says what it measures.")
 
 
-def _all(as_json: bool) -> int:
+def _constant(path: Path, name: str) -> Any:
+    """A constant of a bench, or None; read without importing it: that would import torch or Ray for a list of names."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=found)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value)
+            ) if found == name:
+                return ast.literal_eval(value)
+    return None
+
+
+def _all(args: argparse.Namespace) -> int:
     """Every bench with its defaults, each in a process of its own, so that none is measured warm from another."""
+    parser = _parser(args, "all")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, metavar="M",
+        help="leave out those that take longer on two cores (default: %(default)g)",
+    )  # fmt: skip
+    options = parser.parse_args(args.options)
     results: dict[str, Any] = {}
-    for name in _files():
-        console().print(f"{name} ...", style="bold", markup=False)
-        done = subprocess.run(
-            [sys.executable, "-m", "raylab.bench", name, "--json"], stdout=subprocess.PIPE, text=True, check=False
-        )
-        last = (done.stdout.splitlines() or [""])[-1]
-        measured = json.loads(last) if last.startswith("{") else {}  # one that raised has none
-        if measured and not as_json:
-            importlib.import_module(f"raylab.bench.{name}").show(measured)
-        results[name] = {**measured, **({"exit": done.returncode} if done.returncode else {})}
-    if as_json:
+    rows: list[list[str]] = []
+    for name, path in _files().items():
+        minutes = _constant(path, "MINUTES") or 0
+        if minutes > options.minutes:
+            results[name] = {"left_out_minutes": minutes}
+            rows.append([name, f"left out: it takes about {minutes:g} minutes (--minutes {minutes:g})", "", "", "", ""])
+            continue
+        console().print(f"{name} ...", style="dim", markup=False)
+        results[name] = _apart(name)
+        rows += _rows(name, results[name])
+    console().print(table("benchmark", "what, and what is beside it", ">raylab", ">beside", ">ratio", "goal", rows=rows))
+    if options.json:
         print_json(results)
     return int(any("exit" in result for result in results.values()))
+
+
+def _apart(name: str) -> dict[str, Any]:
+    """What a bench measured in its own process; `exit` where it missed its goal, or failed, which it has said itself."""
+    done = subprocess.run([sys.executable, "-m", "raylab.bench", name, "--json"], stdout=subprocess.PIPE, text=True, check=False)
+    last = (done.stdout.splitlines() or [""])[-1]
+    measured = json.loads(last) if last.startswith("{") else {}  # one that raised has none
+    return {**measured, **({"exit": done.returncode} if done.returncode else {})}
+
+
+def _rows(name: str, result: dict[str, Any]) -> list[list[str]]:
+    """What the table of all benches says of one."""
+    if not result.keys() - {"exit"}:
+        return [[name, "failed", "", "", "", ""]]
+    bench = importlib.import_module(f"raylab.bench.{name}")
+    goal = ("missed" if "exit" in result else "met") if hasattr(bench, "met") else ""
+    found: list[Compared] = bench.compared(result) if hasattr(bench, "compared") else []
+    rows = [[what, f"{ours:.3g}", f"{beside:.3g}", f"{ours / beside:.2f}" if beside else ""] for what, ours, beside in found]
+    return [
+        [name if i == 0 else "", *row, goal if i == 0 else ""]
+        for i, row in enumerate(rows or [[_help(_files()[name]), "", "", ""]])
+    ]

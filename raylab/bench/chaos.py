@@ -27,12 +27,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.bench._chaos.faults import KINDS, Harm
 from raylab.bench._chaos.nodes import Nodes
 from raylab.bench._chaos.search import LANES, Search
 from raylab.errors import UserError
 
 HELP = "kills in a real search: runs lost, doubled, left running, steps redone, figures changed"
+MINUTES = 15
 
 FEWEST = 18  # trials: with those that are cached, 12 recipes
 KILLS_A_TRIAL = 1.5  # at most: some runs must be left that can lose another attempt
@@ -75,6 +77,17 @@ def _measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         rows = _rows(server.url, killed.name)
     return {"asked": kills, "kills": harm.done.total(), "by_kind": dict(harm.done), "trials": trials,
             **compare(alone.events(), killed.events(), rows)}  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [
+        (
+            "runs lost, doubled or left running after kills; goal",
+            result["lost"] + result["duplicated"] + result["left_running"],
+            0,
+        )
+    ]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import DataCollatorForLanguageModeling
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.annotation import Annotation, TokenisedText
 from raylab.data.corpus import tokenise
@@ -71,6 +72,17 @@ def _measure(rows: int, length: int, runs: int) -> dict[str, Any]:
         "whole_word_mtok_s": whole_word,
         "policies": policies,
     }
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [
+        (
+            "Mtok/s, uniform masks with labels; transformers' collator",
+            result["policies"]["uniform"]["labels_mtok_s"],
+            result["collator_mtok_s"],
+        )
+    ]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console
+from raylab.bench import Compared
 from raylab.bench._small import small_study
 from raylab.errors import UserError
 from raylab.masking.policy import policies_by_default
@@ -21,6 +22,7 @@ from raylab.search.ledger import Ledger
 from raylab.search.study import Conduct
 
 HELP = "memory of a lane after many trials, over that after a few"
+MINUTES = 4
 
 GOAL = 1.05  # times the early runs' peak, what the last ones may hold
 WARM = 10  # trials that are left out
@@ -41,6 +43,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         peaks = _explore(conduct, Path(folder) / "study")
     early, last = early_and_last(peaks)
     return {"early_bytes": early, "last_bytes": last, "ratio": last / early, "trials": len(peaks)}
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("bytes a lane holds, after many trials; after a few", result["last_bytes"], result["early_bytes"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import fingerprint
@@ -101,6 +102,11 @@ def _plainly(model: torch.nn.Module, optimizer: torch.optim.Optimizer, episode: 
 
 def _targets(batch: MicroBatch) -> int:
     return int((batch.labels_BU != -100).sum())
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("s an episode of meta-learning; its plain steps", result["episode_s"], result["plain_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

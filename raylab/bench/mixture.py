@@ -25,6 +25,7 @@ from rich.console import Console
 
 from raylab.app.preparation import ready
 from raylab.app.sources import Wanted, sources_of
+from raylab.bench import Compared
 from raylab.data.prepared import Prepared
 from raylab.data.remembered import load_again
 from raylab.data.source import DataRequest
@@ -68,6 +69,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             "cold_start_s": first["seconds"], "start_s": start["seconds"], "memory_mb": start["memory_mb"],
             "memory_growth_mb": grown["memory_mb"] - start["memory_mb"], "disk_growth_mb": grown["disk_mb"] - start["disk_mb"],
         }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("examples/s of many tasks; of one", result["many"], result["one"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

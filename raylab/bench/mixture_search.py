@@ -18,12 +18,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.bench._mixtures import planted
 from raylab.bench._mixtures.recorded import FILE, record, recorded
 from raylab.bench._mixtures.searched import GOOD, really, trials_until_good
 from raylab.errors import UserError
 
 HELP = "trials until a good mixture of tasks is found: with a surrogate, with TPE, by chance"
+MINUTES = 15
 
 SAMPLERS = ("gp", "tpe", "random")
 GOAL = 0.5  # of random's trials, at most
@@ -60,6 +62,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "trials": found, "medians": medians, "share_of_random": medians["gp"] / medians["random"], "most": args.trials,
         "mixtures": len(table.means), "real": real,
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("trials until a good mixture, surrogate; random", result["medians"]["gp"], result["medians"]["random"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

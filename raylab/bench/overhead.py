@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.bench._small import small_study
 from raylab.data.prepared import Prepared
 from raylab.errors import UserError
@@ -32,6 +33,7 @@ from raylab.search.study import Conduct, Request
 from raylab.seeds import Seeds
 
 HELP = "seconds a trial costs beyond its own steps, on a warm lane and as a nested TorchTrainer"
+MINUTES = 4
 
 GOAL = 20.0  # times less, what raylab promises
 _OURS_ALONE = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_TRAIN_METRICS_ENABLED")  # settings that the nested side goes without
@@ -63,6 +65,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "nested_trials": len(nested),
         "workers": args.workers,
     }
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("s a trial beyond its steps, on a lane; nested TorchTrainer", result["lane_s"], result["nested_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.annotation import TokenisedText
 from raylab.data.corpus import tokenise
@@ -60,6 +61,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "mtok_cpu_s": speeds, "mtok_s": {kind: CORES * speed for kind, speed in speeds.items()},
         "draw": _drawn(scorers["bilstm"], text, args.runs),
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("Mtok/s that a BiLSTM reads; goal", result["mtok_s"]["bilstm"], result["goal_mtok_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ import torch
 
 from raylab.app.console import console, table
 from raylab.app.preparation import load_prepared
+from raylab.bench import Compared
 from raylab.data.source import DataRequest
 from raylab.errors import UserError
 from raylab.masking.policies.uniform import Uniform
@@ -78,6 +79,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "stages": [_stage(name, taken, peak_flops(device, recipe.base)) for name, taken in steps.items()],
         "peak_memory_bytes": dict(result.memory), "device": args.device, "precision": recipe.base.precision,
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("share of a trial that judges it on the way; goal", result["shares"].get("rungs", 0.0), GOAL)]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, prepare
 from raylab.data.source import fingerprint
@@ -44,6 +45,7 @@ from raylab.stages.denoise import Denoise
 from raylab.stages.finetune import Finetune
 
 HELP = "tokens a second of a lane of two one-core workers, over those of a lane of one"
+MINUTES = 4
 
 PASSAGES = 64
 RUNS = 2  # of a lane in its turn
@@ -83,6 +85,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def met(result: Mapping[str, Any]) -> bool:
     """Is the goal reached? It is set for two workers."""
     return bool(result["workers"] != 2 or result["ratio"] >= GOAL)
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("tokens/s of two workers; of one", result["several_tokens_per_s"], result["one_tokens_per_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

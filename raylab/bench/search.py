@@ -32,7 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Printed
 
-from raylab.bench import verdict
+from raylab.bench import Compared, verdict
 from raylab.bench._tables import peers, study, table
 from raylab.bench._tables.study import BUDGET, Found
 from raylab.data import atlas
@@ -41,6 +41,7 @@ from raylab.data.source import fingerprint
 from raylab.errors import UserError, unknown
 
 HELP = "true regret and optimism of searches over recorded tables, beside Optuna's, and what the verdict is worth"
+MINUTES = 30
 
 REGRET, OPTIMISM = 0.070, 0.02  # goals
 OURS = "raylab, gp"
@@ -89,6 +90,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         **shown, "regret": ours["regret"], "optimism": ours["optimism"], "searches_of": figures, "tables": list(names),
         "table_seeds": args.seeds, "budget": args.budget, "trials": study.trials_of(args.budget),
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("true regret of what is recommended; Optuna's TPE", result["regret"], result["searches_of"]["optuna_tpe"]["regret"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

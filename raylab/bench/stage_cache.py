@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.bench._small import small_study
 from raylab.errors import UserError
 from raylab.search.ledger import Ledger
@@ -39,6 +40,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         conduct = small_study(Path(folder), args.trials, "hyperparameters", sampler="random")
         _explore(conduct, Path(folder) / "study", args.lanes)
         return {**counted(conduct), "lanes": args.lanes}
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("shared beginnings trained, with the cache; without", result["with"], result["without"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from raylab.app.console import console, table
+from raylab.bench import Compared
 from raylab.errors import UserError
 from raylab.search.ledger import FILE, read_events
 
@@ -54,6 +55,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="raylab-startup-", ignore_cleanup_errors=True) as folder:
             found |= {name: _search(Path(folder), name, seed) for seed, name in enumerate(SEARCHES)}
     return found
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("s until the help stands there; goal", result["help_s"], GOAL_S)]
 
 
 def show(result: Mapping[str, Any]) -> None:

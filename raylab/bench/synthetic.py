@@ -21,6 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.errors import UserError
@@ -61,6 +62,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "rows": args.rows, "runs": args.runs, "mtok_s": speeds, "median_mtok_s": statistics.median(speeds.values()),
         "learned": learned,
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("Mtok/s of the median task's generator; goal", result["median_mtok_s"], GOAL_MTOK_S)]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from raylab.bench import Compared
 from raylab.bench._training.cases import CASES, Case
 from raylab.bench._training.peer import train
 from raylab.data import atlas
@@ -42,6 +43,7 @@ from raylab.training.parallel import Parallel
 from raylab.verdict.paired import paired_difference
 
 HELP = "examples a second of the training core, beside transformers' Trainer"
+MINUTES = 5
 
 GOAL = 1.5  # times the Trainer's
 WARM_STEPS = 3
@@ -75,6 +77,12 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     no_worse = all(row["loss_no_worse"] for row in rows)
     return {**{name: least[name] for name in named}, "loss_no_worse": no_worse, "rounds": args.rounds, "device": args.device,
             "precision": args.precision, "rows": rows}  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    rows = result["rows"]
+    return [(f"examples/s, {CASES[row['case']].told}, {row['scale']}; Trainer", row["ours"], row["peer"]) for row in rows]
 
 
 def show(result: Mapping[str, Any]) -> None:

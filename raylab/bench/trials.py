@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.bench._small import small_study
 from raylab.errors import UserError
 from raylab.masking.policy import policies_by_default
@@ -21,6 +22,7 @@ from raylab.search.ledger import Ledger
 from raylab.search.study import Conduct
 
 HELP = "seconds a trial of no work costs at the end of a long search, over the beginning"
+MINUTES = 4
 
 GOAL = 1.5  # times the first ones, what the last ones may cost
 WINDOW = 100  # trials at either end
@@ -48,6 +50,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "trials": len(ends),
         "seconds": ends[-1] - ends[0],
     }
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("s a trial of no work, the last ones; the first", result["last_s"], result["first_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

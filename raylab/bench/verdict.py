@@ -23,6 +23,7 @@ from rich.table import Table
 from scipy.special import stdtr
 from scipy.stats import binomtest
 
+from raylab.bench import Compared
 from raylab.errors import UserError
 from raylab.verdict import looks, selection
 from raylab.verdict.decision import decide
@@ -108,6 +109,11 @@ def search(loss_C: np.ndarray, most: int, rng: np.random.Generator) -> Outcome:
     covered = None if interval is None else bool(interval.low <= truth <= interval.high)
     decision = decide(difference, higher_is_better=False)
     return Outcome(winner=winner, decision=decision, covered=covered, runs=runs + 2 * seeds)
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("winners found and declared; ten seeds each, adjusted", result["power"], result["fixed"]["adjusted"]["power"])]
 
 
 def show(result: Mapping[str, Any]) -> None:
