@@ -145,6 +145,17 @@ def filled(batch: MicroBatch, asked_BU: torch.Tensor, tokens_N: torch.Tensor) ->
     return batch.input_ids_BT.masked_scatter(asked_BT, tokens_N), replaced_BT
 
 
+@torch.no_grad()
+def judged(model: Detection, batch: MicroBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the N tokens of a batch: which of them the generator has replaced, and which the body takes to be."""
+    assert isinstance(batch, HiddenBatch)
+    asked_BU = batch.labels_BU != IGNORED
+    tokens_N = sampled(generated(model, batch, asked_BU), batch.draws_BU[asked_BU])
+    read_BT, replaced_BT = filled(batch, asked_BU, tokens_N)
+    said_BT = detected(model, read_BT, batch.attention_BT) > 0
+    return replaced_BT[batch.attention_BT], said_BT[batch.attention_BT]
+
+
 def detected(model: Detection, ids_BT: torch.Tensor, attention_BT: torch.Tensor) -> torch.Tensor:
     """Logits (B, T) of a token's being replaced, in float32."""
     logits_BT: torch.Tensor = model.detector(encoder_states(model.body, ids_BT, attention_BT)).squeeze(-1)

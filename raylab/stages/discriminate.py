@@ -46,7 +46,10 @@ class Discriminate(MaskedReading):
 
     def run(self, model: nn.Module, context: Context) -> Iterator[Progress]:
         """Train `model` in place. Yields a Progress a step; raises Diverged, OutOfMemory, UserError for a body that writes."""
-        pair = self.pair(model, context).to(context.parallel.device)
+        yield from self.train(self.pair(model, context).to(context.parallel.device), context)
+
+    def train(self, pair: Detection, context: Context) -> Iterator[Progress]:
+        """Train a body with its generator and its detector in place, as `run` does."""
         training = Training(
             stage=context.stage, steps=self.steps(context), batches=_Batches(self, pair, context), loss=detection_loss,
             optimization=self.optimization, seed=context.seeds.mask, precision=context.precision,

@@ -15,13 +15,12 @@ from raylab.errors import UserError
 from raylab.masking.corrupt import IGNORED
 from raylab.masking.policies.uniform import Uniform
 from raylab.models.build import build
-from raylab.models.replaced import Detection, detected, detection_loss, filled, generated, sampled
+from raylab.models.replaced import Detection, detection_loss, filled, judged, sampled
 from raylab.recipe import ModelSpec
 from raylab.stages.denoise import Denoise
 from raylab.stages.discriminate import Discriminate, _Batches
 from raylab.training.batching import StepBatch
 from raylab.training.context import Context
-from raylab.training.loop import Training, train
 from raylab.training.optimizer import Optimization
 from tests import tiny
 
@@ -44,15 +43,11 @@ def begun(data: Prepared, **settings: Any) -> tuple[Discriminate, Detection, _Ba
     return stage, pair, _Batches(stage, pair, context), context
 
 
-@torch.no_grad()
 def told(pair: Detection, batch: StepBatch) -> tuple[np.ndarray, np.ndarray]:
     """Of every token of a batch: whether it is replaced, and whether the body says so."""
     (micro,) = batch.micro_batches()
-    asked_BU = micro.labels_BU != IGNORED
-    tokens_N = sampled(generated(pair, micro, asked_BU), micro.draws_BU[asked_BU])  # type: ignore[attr-defined]
-    ids_BT, replaced_BT = filled(micro, asked_BU, tokens_N)
-    said_BT = detected(pair, ids_BT, micro.attention_BT) > 0
-    return replaced_BT[micro.attention_BT].numpy(), said_BT[micro.attention_BT].numpy()
+    replaced_N, said_N = judged(pair, micro)
+    return replaced_N.numpy(), said_N.numpy()
 
 
 def test_it_beats_the_majority_class_and_chance(text: Prepared) -> None:
@@ -60,18 +55,10 @@ def test_it_beats_the_majority_class_and_chance(text: Prepared) -> None:
     stage, pair, batches, context = begun(
         text, corpus_share=0.02, batch_size=16, budget_tokens=120_000, optimization=Optimization(learning_rate=2e-3)
     )
-    training = Training(
-        stage=context.stage,
-        steps=stage.steps(context),
-        batches=batches,
-        optimization=stage.optimization,
-        seed=0,
-        loss=detection_loss,
-    )
-    losses = [p.loss for p in train(pair, training, context.parallel, context.checkpoints, context.memory) if p.loss is not None]
+    losses = [p.loss for p in stage.train(pair, context) if p.loss is not None]
     chance = np.log(len(text.tokenizer)) + stage.weight * np.log(2)
     assert np.mean(losses[-3:]) < 0.6 * chance
-    answers = [told(pair.eval(), batches(training.steps + step)) for step in range(1, 9)]
+    answers = [told(pair.eval(), batches(stage.steps(context) + step)) for step in range(1, 9)]
     replaced, said = (np.concatenate(column) for column in zip(*answers, strict=True))
     assert (replaced == said).mean() > 1 - replaced.mean() + 0.02
 
