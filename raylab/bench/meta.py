@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import fingerprint
@@ -24,7 +23,8 @@ from raylab.errors import UserError
 from raylab.masking.learned.meta.base import Base
 from raylab.masking.learned.meta.config import Meta
 from raylab.masking.learned.meta.episode import Episode, Material
-from raylab.masking.learned.meta.learn import Source, episode_of, folds_of, pairs_of, uniform_start
+from raylab.masking.learned.meta.learn import folds_of, pairs_of, uniform_start
+from raylab.masking.learned.meta.source import Source, drawn_by, log_probs
 from raylab.models.sizes import SIZES
 from raylab.training.batching import MicroBatch
 from raylab.training.loop import sequence_loss
@@ -47,7 +47,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds of CPU of this process, with one thread."""
     if args.turns < 1:
         raise UserError(f"--turns is {args.turns}; expected at least 1.")
-    config = Meta(estimator=args.estimator, inner_pretraining=args.inner_steps, base_pretraining=5, base_finetuning=5)
+    config = Meta(
+        estimator=args.estimator, inner_pretraining=args.inner_steps, questions=max(Meta().questions, args.inner_steps),
+        base_pretraining=5, base_finetuning=5,
+    )  # fmt: skip
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -67,10 +70,14 @@ def _measure(config: Meta, turns: int, folder: Path) -> dict[str, Any]:
     episodes, plain = [], []
     for turn in range(turns + 1):
         begun = time.process_time()
-        episode, found = episode_of(source, policy, 0, turn)
-        torch.autograd.grad(found.surrogate, list(policy.parameters()))
+        drawn = drawn_by(policy, [source], 0, range(turn * config.episodes, (turn + 1) * config.episodes))
+        for _ in range(config.updates):
+            scores = log_probs(policy, [one.episode for one in drawn])
+            charged = [one.estimate.charge(log_p) for one, log_p in zip(drawn, scores, strict=True)]
+            torch.autograd.grad(torch.stack(charged).sum(), list(policy.parameters()))
         between = time.process_time()
-        _plainly(model, optimizer, episode)
+        for one in drawn:
+            _plainly(model, optimizer, one.episode)
         episodes.append(between - begun)
         plain.append(time.process_time() - between)
     ratios = np.array(episodes[1:]) / np.array(plain[1:])  # the first turn warms up
@@ -102,11 +109,6 @@ def _plainly(model: torch.nn.Module, optimizer: torch.optim.Optimizer, episode: 
 
 def _targets(batch: MicroBatch) -> int:
     return int((batch.labels_BU != -100).sum())
-
-
-def compared(result: Mapping[str, Any]) -> list[Compared]:
-    """What `raylab bench all` tells of it."""
-    return [("s an episode of meta-learning; its plain steps", result["episode_s"], result["plain_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

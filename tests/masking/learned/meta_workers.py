@@ -15,7 +15,7 @@ from raylab.training.parallel import Parallel
 # BART's GELU is smooth: a rounding error of the inner model stays one
 SMALL = Meta(
     base=ModelSpec(family="bart"), base_pretraining=2, base_finetuning=2, base_batch=4, questions=4, draws=2, steps=3,
-    episodes=3, width=8,
+    episodes=3, updates=2, batch=2, width=8, dropout=0.0,
 )  # fmt: skip
 
 

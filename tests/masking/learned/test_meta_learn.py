@@ -14,7 +14,7 @@ from raylab.data.prepared import Prepared
 from raylab.errors import Diverged, UserError
 from raylab.masking.learned import card as cards
 from raylab.masking.learned.extractor import Extractor
-from raylab.masking.learned.meta import learn
+from raylab.masking.learned.meta import learn, source
 from raylab.masking.learned.meta.config import Meta
 from raylab.masking.learned.meta.estimators import Estimate, estimate
 from raylab.masking.learned.scoring import Reading
@@ -68,6 +68,7 @@ def test_without_a_step_it_is_the_uniform_policy(data: Prepared) -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"estimator": "credit"},
         {"estimator": "token_credit"},
         {"estimator": "gumbel"},
         {"estimator": "reinforce"},
@@ -91,7 +92,7 @@ def test_every_kind_of_episode_moves_the_policy_and_is_repeated_exactly(change: 
 def test_it_begins_from_a_policy_that_is_there(data: Prepared) -> None:
     start = Extractor(SMALL.extractor(len(data.tokenizer)))
     begun = start.embeddings.weight.detach().clone()
-    _, extractor, card = run(replace(SMALL, steps=1, start="supervised-card"), data, start=start)
+    _, extractor, card = run(replace(SMALL, steps=1, updates=1, start="supervised-card"), data, start=start)
     assert (extractor.embeddings.weight - begun).abs().max() < 2 * SMALL.optimization.learning_rate, "one step of Adam away"
     assert card.recipe["start"] == "supervised-card"
 
@@ -102,7 +103,8 @@ def test_two_workers_learn_what_one_learns(data: Prepared, tmp_path: Path) -> No
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for name, value in alone.items():
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=0)
-        torch.testing.assert_close(first[name], value, rtol=1e-3, atol=1e-4)
+        if name != "pointers.bias":  # it moves all spans alike: its gradient is rounding, which Adam makes a step of
+            torch.testing.assert_close(first[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_a_learning_that_was_stopped_goes_on(data: Prepared, tmp_path: Path) -> None:
@@ -126,20 +128,20 @@ class Spoilt:
     def __call__(self, *arguments: Any) -> Estimate:
         found, number = estimate(*arguments), self.asked
         self.asked += 1
-        return replace(found, surrogate=found.surrogate * math.inf) if number in self.spoilt else found
+        return replace(found, charge=lambda log_p: found.charge(log_p) * math.inf) if number in self.spoilt else found
 
 
-def test_a_step_without_a_finite_gradient_is_left_out_and_counted(data: Prepared) -> None:
+def test_an_episode_without_a_finite_gradient_is_left_out_and_counted(data: Prepared) -> None:
     config = replace(SMALL, episodes=1, skipped=0.4)
-    with mock.patch.object(learn, "estimate", Spoilt(1)):
+    with mock.patch.object(source, "estimate", Spoilt(1)):
         _, extractor, card = run(config, data)
     assert all(torch.isfinite(value).all() for value in extractor.state_dict().values())
-    assert card.notes == ("1 of 3 steps had no finite gradient and were left out",)
+    assert card.notes == ("1 of 3 episodes had no finite gradient and were left out",)
 
 
 def test_too_many_of_them_end_it_as_diverged(data: Prepared) -> None:
     config = replace(SMALL, episodes=1, skipped=0.4)
-    with mock.patch.object(learn, "estimate", Spoilt(0, 1)), pytest.raises(Diverged, match="not finite in 2 of 2 steps"):
+    with mock.patch.object(source, "estimate", Spoilt(0, 1)), pytest.raises(Diverged, match="not finite in 2 of 2 episodes"):
         run(config, data)
 
 

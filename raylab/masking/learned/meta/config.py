@@ -26,19 +26,19 @@ class Meta:
     spans, then `base_finetuning` steps on the supporting half of the train questions. folds: each fold has a base of its
     own, and other questions are held out of it, so that all train questions are held out of one.
 
-    An episode: `questions` held-out questions and as many supporting ones; `inner_pretraining` steps on the passages that answer
-    the held-out ones, `draws` spans of each; `inner_finetuning` steps on the supporting ones; the loss of the held-out ones.
-    Rates multiply gradients as Adam scales them. estimator, second_order, temperature: raylab.masking.learned.meta.estimators.
+    An episode: `inner_pretraining` steps on the passages that answer `questions` held-out questions, `draws` spans of each;
+    `inner_finetuning` steps on `supporting` others; the loss of the held-out ones. Rates multiply gradients as Adam scales them.
+    estimator, second_order, temperature: raylab.masking.learned.meta.estimators.
 
-    steps: of the policy's optimizer, each on `episodes` episodes. skipped: the share of steps that may be without a finite
-    gradient.
+    steps: each of `episodes` new episodes, and `updates` of the policy on batches of `batch` of them. optimization: of all
+    updates. skipped: the share of episodes that may be without a finite gradient.
     """
 
     kind: Literal["bilstm", "transformer"] = "bilstm"
     width: int = 64
     layers: int = 2
     longest: int = 10
-    dropout: float = 0.0
+    dropout: float = 0.3
     min_overlap: float = MIN_OVERLAP
     start: str = ""
     base: ModelSpec = field(default_factory=ModelSpec)
@@ -46,22 +46,25 @@ class Meta:
     base_finetuning: int = 30
     base_batch: int = 32
     folds: int = 2
-    questions: int = 16
+    questions: int = 1
+    supporting: int = 8
     inner_pretraining: int = 1
     inner_finetuning: int = 1
     pretraining_rate: float = 2e-3
     finetuning_rate: float = 1e-3
-    draws: int = 4
-    estimator: Name = "credit"
+    draws: int = 24
+    estimator: Name = "improved"
     second_order: bool = True
-    temperature: float = 1.0
-    steps: int = 200
-    episodes: int = 2
+    temperature: float = 0.25
+    steps: int = 4
+    episodes: int = 112
+    updates: int = 40
+    batch: int = 32
     optimization: Optimization = field(default_factory=lambda: Optimization(learning_rate=5e-3, warmup=0.05))
     skipped: float = 0.1
 
     def __post_init__(self) -> None:
-        counts = ("base_batch", "questions", "inner_pretraining", "episodes")
+        counts = ("base_batch", "questions", "supporting", "inner_pretraining", "episodes", "updates", "batch")
         for name in counts:
             if getattr(self, name) < 1:
                 raise UserError(f"{name} of meta-learning is {getattr(self, name)}; expected at least 1.")

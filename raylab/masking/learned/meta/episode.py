@@ -74,7 +74,7 @@ class Episode:
     ) -> None:  # fmt: skip
         self.base, self.passages = base, passages
         self.read: list[tuple[MicroBatch, bool]] = []
-        self._proxy, self._material = proxy, material
+        self._proxy, self.material = proxy, material
         self.finetuning: Sequence[Loss] = [self._mean_loss(material.asked(rows), inner=True) for rows in supporting]
         self._held_out = self._mean_loss(material.asked(held_out), inner=False)
 
@@ -82,7 +82,7 @@ class Episode:
         return self._held_out(params)
 
     def rows(self, step: int, starts_BK: torch.Tensor, ends_BK: torch.Tensor, weight_RT: torch.Tensor) -> Loss:
-        batch = self._material.on_device(self._material.hidden(self.passages[step], starts_BK, ends_BK))
+        batch = self.material.on_device(self.material.hidden(self.passages[step], starts_BK, ends_BK))
         weight_RU = _of_labels(weight_RT, starts_BK.flatten(), ends_BK.flatten(), batch.labels_BU)
 
         def loss(params: Params) -> torch.Tensor:
@@ -93,17 +93,17 @@ class Episode:
         return loss
 
     def mixed(self, step: int, hidden_BT: torch.Tensor) -> Loss:
-        batch = self._material.on_device(self._material.in_place(self.passages[step]))
+        batch = self.material.on_device(self.material.in_place(self.passages[step]))
         hidden_RT = pad(hidden_BT, (0, batch.input_ids_BT.shape[1] - hidden_BT.shape[1]))  # the end symbol is never hidden
 
         def loss(params: Params) -> torch.Tensor:
             self.read.append((batch, True))
-            return self._proxy.mixed_loss(params, batch, hidden_RT, self._material.data.symbols.mask)
+            return self._proxy.mixed_loss(params, batch, hidden_RT, self.material.data.symbols.mask)
 
         return loss
 
     def _mean_loss(self, rows: Batch, *, inner: bool) -> Loss:
-        batch = self._material.on_device(rows)
+        batch = self.material.on_device(rows)
 
         def loss(params: Params) -> torch.Tensor:
             self.read.append((batch, inner))
