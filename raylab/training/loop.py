@@ -8,7 +8,7 @@ worker whatever the number of workers or the size of a micro-batch, up to the or
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from raylab.training.checkpoint import Checkpoints
 from raylab.training.company import Work
 from raylab.training.memory import Memory
 from raylab.training.optimizer import Optimization
-from raylab.training.parallel import Parallel
+from raylab.training.parallel import Parallel, forget_gradients
 from raylab.training.progress import Progress
 
 READ_EVERY = 10  # steps between readings of the loss: reading it waits for the device
@@ -69,17 +69,20 @@ def train(
     optimizer = training.optimization.optimizer(model)
     first = checkpoints.restore(training.stage, model, optimizer)
     fit = memory.of(model, f"training in {training.precision}", parallel.device)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]  # looked up once: it takes a while
     model.train()
     for step in range(first, training.steps):
         clock = _Clock()
-        with parallel.adding_gradients(model):
+        with parallel.adding_gradients(parameters):
             batch = training.batches(step)
             clock.lap("data", masking=batch.masking_s)
-            loss = fit.attempt(partial(_accumulate, model, batch, training, step, parallel), batch.micro_batch, batch.width)
+            loss = fit.attempt(
+                partial(_accumulate, model, parameters, batch, training, step, parallel), batch.micro_batch, batch.width
+            )
             clock.lap("forward_backward")
         clock.lap("exchange")
         rate = training.optimization.set_rate(optimizer, step, training.steps)
-        nn.utils.clip_grad_norm_(model.parameters(), training.optimization.clip)
+        nn.utils.clip_grad_norm_(parameters, training.optimization.clip)
         optimizer.step()
         read = (step + 1) % READ_EVERY == 0 or step + 1 == training.steps
         value = _checked(parallel.sum(loss).item() / batch.target_tokens, step, training) if read else None
@@ -93,10 +96,13 @@ def train(
             checkpoints.save(training.stage, step + 1, model, optimizer)
 
 
-def _accumulate(model: nn.Module, batch: StepBatch, training: Training, step: int, parallel: Parallel, rows: int) -> torch.Tensor:
+def _accumulate(
+    model: nn.Module, parameters: Sequence[nn.Parameter], batch: StepBatch, training: Training, step: int, parallel: Parallel,
+    rows: int,
+) -> torch.Tensor:  # fmt: skip
     """Leave this worker's part of the global mean loss's gradient in the parameters, computed `rows` rows at a time;
     return its summed loss."""
-    model.zero_grad(set_to_none=True)  # what an attempt with more rows left
+    forget_gradients(parameters)  # what an attempt with more rows left
     total = torch.zeros((), device=parallel.device)
     for number, micro in enumerate(batch.micro_batches(rows)):
         work = Work(

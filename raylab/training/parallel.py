@@ -1,6 +1,6 @@
 """What training may know of being parallel: its rank, how many workers there are, and a few operations with them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,14 +56,14 @@ class Parallel:
         """
         return self._all_or_none(self._tell) if self.world > 1 else nullcontext()
 
-    def adding_gradients(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Around what each worker does alone to leave its part of a gradient in the model: after it, all have the sum. If one
-        raises there, all do, as in `together`.
+    def adding_gradients(self, parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
+        """Around what each worker does alone to leave its part of a gradient in a model's parameters: after it, all have the sum.
+        If one raises there, all do, as in `together`.
 
         Not by DistributedDataParallel, which adds gradients up inside the last backward pass: a worker that runs out of
         memory there leaves the others waiting, and could not begin the step again with fewer rows.
         """
-        return self._all_or_none(partial(self._add_gradients, model)) if self.world > 1 else nullcontext()
+        return self._all_or_none(partial(self._add_gradients, parameters)) if self.world > 1 else nullcontext()
 
     @contextmanager
     def _all_or_none(self, tell: Callable[[bool], bool]) -> Iterator[None]:
@@ -82,7 +82,7 @@ class Parallel:
         dist.all_reduce(count, group=self.hosts)
         return bool(count)
 
-    def _add_gradients(self, model: nn.Module, raised: bool) -> bool:
+    def _add_gradients(self, parameters: Sequence[nn.Parameter], raised: bool) -> bool:
         """Add up the gradients of all workers, some megabytes at a time: one that a worker lacks is zero there, and one that
         all lack stays away. Answers whether a worker raised; then, nothing is added up.
 
@@ -90,8 +90,7 @@ class Parallel:
         wait for the slowest worker. Beside a GPU it is a message between the hosts, for reading it must not wait for the GPU.
         """
         if raised:
-            model.zero_grad()  # memory, perhaps, for what is sent now
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            forget_gradients(parameters)  # memory, perhaps, for what is sent now
         told = torch.tensor([raised, *(parameter.grad is not None for parameter in parameters)], dtype=torch.float32)
         own = (p.new_zeros(()).expand_as(p) if p.grad is None else p.grad for p in parameters)
         sums = self._sums(chain([told], own))
@@ -150,6 +149,12 @@ class Parallel:
     def shard(self, count: int) -> slice:
         """This worker's part of `count` rows: every world-th, so that sorted rows spread evenly."""
         return slice(self.rank, count, self.world)
+
+
+def forget_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Let parameters have no gradient. As nn.Module.zero_grad, which looks them all up anew."""
+    for parameter in parameters:
+        parameter.grad = None
 
 
 def _buckets(tensors: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

@@ -43,7 +43,7 @@ def of_heads(parallel: Parallel) -> list[list[float] | None]:
     """The added gradients of a model of four heads, of which each worker uses the first and one of its own, nobody the last;
     a message holds no more than one."""
     heads = nn.ParameterList(nn.Parameter(torch.zeros(2)) for _ in range(4))
-    with mock.patch("raylab.training.parallel.BUCKET_BYTES", 8), parallel.adding_gradients(heads):
+    with mock.patch("raylab.training.parallel.BUCKET_BYTES", 8), parallel.adding_gradients(list(heads.parameters())):
         (heads[0].sum() + 10 * heads[1 + parallel.rank].sum()).backward()
     return [None if head.grad is None else head.grad.tolist() for head in heads]
 
@@ -56,7 +56,7 @@ def of_sums(parallel: Parallel) -> dict[str, Any]:
         told[way] = []
         for number, model in enumerate(map(nn.ParameterList, models)):
             model.zero_grad()
-            with by.adding_gradients(model):
+            with by.adding_gradients(list(model.parameters())):
                 noise = torch.Generator().manual_seed(10 * number + parallel.rank)
                 for parameter in model:
                     parameter.grad = torch.randn(parameter.shape, generator=noise).to(parameter.dtype)
