@@ -1,8 +1,8 @@
 """What an episode of meta-learned masking costs beside the plain training steps that it contains.
 
-An episode of the default kind, at the tiny scale on the atlas: an inner pretraining step, an inner finetuning step, the loss on
-held-out questions, and the way back through both updates to the policy. Beside it the same three batches as plain steps: forward,
-backward, AdamW. In turns, so that what else the machine does falls on both; the ratio is that of each turn.
+A few episodes of the default kind, at the tiny scale on the atlas: an inner pretraining step, an inner finetuning step, the loss
+on held-out questions, the way back through both updates, and their share of the policy's updates. Beside them the same batches as
+plain steps: forward, backward, AdamW. In turns, so that what else the machine does falls on both; the ratio is that of each turn.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.data.source import fingerprint
@@ -32,6 +33,7 @@ from raylab.training.parallel import Parallel
 
 HELP = "what a meta-learning episode costs beside the plain steps it contains"
 GOAL = 4.0  # times the plain steps
+EPISODES = 8  # of a turn
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +72,8 @@ def _measure(config: Meta, turns: int, folder: Path) -> dict[str, Any]:
     episodes, plain = [], []
     for turn in range(turns + 1):
         begun = time.process_time()
-        drawn = drawn_by(policy, [source], 0, range(turn * config.episodes, (turn + 1) * config.episodes))
-        for _ in range(config.updates):
+        drawn = drawn_by(policy, [source], 0, range(turn * EPISODES, (turn + 1) * EPISODES))
+        for _ in range(config.updates * config.batch // config.episodes):  # as often as an episode serves
             scores = log_probs(policy, [one.episode for one in drawn])
             charged = [one.estimate.charge(log_p) for one, log_p in zip(drawn, scores, strict=True)]
             torch.autograd.grad(torch.stack(charged).sum(), list(policy.parameters()))
@@ -83,7 +85,7 @@ def _measure(config: Meta, turns: int, folder: Path) -> dict[str, Any]:
     ratios = np.array(episodes[1:]) / np.array(plain[1:])  # the first turn warms up
     return {
         "estimator": config.estimator, "inner_steps": config.inner_pretraining, "turns": turns,
-        "episode_s": float(np.median(episodes[1:])), "plain_s": float(np.median(plain[1:])),
+        "episode_s": float(np.median(episodes[1:])) / EPISODES, "plain_s": float(np.median(plain[1:])) / EPISODES,
         "ratio": float(np.median(ratios)), "goal": GOAL,
     }  # fmt: skip
 
@@ -109,6 +111,11 @@ def _plainly(model: torch.nn.Module, optimizer: torch.optim.Optimizer, episode: 
 
 def _targets(batch: MicroBatch) -> int:
     return int((batch.labels_BU != -100).sum())
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("s an episode of meta-learning; its plain steps", result["episode_s"], result["plain_s"])]
 
 
 def show(result: Mapping[str, Any]) -> None:
