@@ -16,7 +16,8 @@ from raylab.errors import UserError
 MOST_BYTES = 100_000_000  # Ray keeps what is sent in the memory of the cluster's head
 _BESIDE = ("search_spaces", "experiments")  # of a checkout; a wheel has them inside the package
 _PATHS = ("--data-dir", "--space-file", "--plugins", "--policy")
-_NAME_OR_PATH = ("--dataset", "--corpus")
+_NAME_OR_PATH = ("--dataset", "--target", "--corpus")
+_NAMES_OR_PATHS = "--sources"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,22 +93,33 @@ def _without_place(argv: Sequence[str]) -> Iterator[str]:
 def _sent(argv: Sequence[str], along: dict[str, Path]) -> Iterator[str]:
     """The arguments with the places that paths get there; what lies here is noted in `along`."""
     for option, value in _options(argv):
-        if option in _PATHS or (option in _NAME_OR_PATH and is_path(value)):
-            path = Path(value).expanduser().resolve()
-            if not path.exists():
-                raise UserError(
-                    f"{option} {value}: there is nothing of that name here. If it is a path of the cluster: --in-place."
-                )
-            place = f"along/{len(along)}/{path.name}"
-            along[place] = path
-            yield from (option, place if option in _PATHS else f"./{place}")
+        if option in _PATHS:
+            yield from (option, _placed(option, value, along))
+        elif option in _NAME_OR_PATH or option == _NAMES_OR_PATHS:
+            names = value.split(",") if option == _NAMES_OR_PATHS else [value]
+            yield from (option, ",".join(f"./{_placed(option, name, along)}" if _lies_here(name) else name for name in names))
         else:
             yield from (option, value) if option else (value,)
 
 
+def _lies_here(name: str) -> bool:
+    """Whether a name is a path of this machine, and not that of a task in a folder of several below --data-dir."""
+    return is_path(name) and (name.startswith(("~", ".", "/")) or Path(name).exists())
+
+
+def _placed(option: str, value: str, along: dict[str, Path]) -> str:
+    """The place that a path of this machine gets there."""
+    path = Path(value).expanduser().resolve()
+    if not path.exists():
+        raise UserError(f"{option} {value}: there is nothing of that name here. If it is a path of the cluster: --in-place.")
+    place = f"along/{len(along)}/{path.name}"
+    along[place] = path
+    return place
+
+
 def _options(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(option, value) of `--option value` and `--option=value`, for options that take one of interest; ("", argument) else."""
-    taking = (*_PATHS, *_NAME_OR_PATH, "--storage", "--address")
+    taking = (*_PATHS, *_NAME_OR_PATH, _NAMES_OR_PATHS, "--storage", "--address")
     rest = iter(argv)
     for argument in rest:
         option, equals, value = argument.partition("=")

@@ -87,6 +87,14 @@ def test_an_own_dataset_that_lies_at_a_path(mine: Path) -> None:
     assert (sent.name or "").startswith("masking-trivia-20")
 
 
+def test_own_tasks_to_mix_go_along_beside_those_known_by_name(mine: Path) -> None:
+    """Neither "atlas_topic" nor the part of a folder below --data-dir is a path of this machine."""
+    named = f"atlas_topic,{mine / 'data' / 'trivia'},fewglue/rte"
+    sent = Parcel.of(["mixture", "--target", str(mine / "data/trivia"), "--sources", named, *STORAGE])
+    assert sent.along == {"along/0/trivia": mine / "data/trivia", "along/1/trivia": mine / "data/trivia"}
+    assert {"./along/0/trivia", "atlas_topic,./along/1/trivia,fewglue/rte"} <= set(sent.arguments)
+
+
 def test_a_home_folder_is_known(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(mine))
     assert Parcel.of(["masking", "--plugins", "~/plugins", *STORAGE]).along == {"along/0/plugins": mine / "plugins"}
