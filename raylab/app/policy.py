@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from raylab.app.base_option import add_base_argument
 from raylab.app.console import console, print_json, table
 from raylab.app.data_options import add_data_arguments
 from raylab.app.settings import fields_set
@@ -65,7 +66,7 @@ def _configure_learn(learn: argparse.ArgumentParser) -> None:
     learn.add_argument(
         "--scale", choices=tuple(SIZES), default="tiny", help="of the model it is for: its tokenizer (default: tiny)"
     )
-    learn.add_argument("--base", metavar="NAME_OR_PATH", help="a pretrained model that it is for: its tokenizer")
+    add_base_argument(learn, "a pretrained model that it is for: its tokenizer")
     learn.add_argument("--start", type=Path, metavar="CARD", help="meta: the policy to begin from (default: a uniform one)")
     learn.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="set a field of how it is learned, e.g. width=128"

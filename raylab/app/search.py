@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from raylab.app.base_option import add_base_argument
 from raylab.app.cache import size
 from raylab.app.data_options import add_data_arguments, add_source_arguments
 from raylab.app.storage import add_storage_argument
@@ -32,9 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--family", metavar="FAMILY", help="t5, bart, roberta or lstm, from random weights (default: what fits the data)"
     )
-    what.add_argument(
-        "--base", metavar="NAME_OR_PATH", help="a checkpoint instead of random weights: an encoder-decoder, or an encoder"
-    )
+    add_base_argument(what, "a checkpoint instead of random weights: an encoder-decoder, or an encoder")
     what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
     add_space_arguments(what)
     how = parser.add_argument_group("how and where")

@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from raylab.app.base_option import add_base_argument
 from raylab.app.data_options import add_data_arguments
 from raylab.app.search import add_place_arguments, check_place
 from raylab.errors import UserError
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", type=int, metavar="S", help="seed of the study (default: 0)")
     what.add_argument("--scale", metavar="SCALE", help="tiny, small or base (default: tiny, with a GPU small)")
     what.add_argument("--family", metavar="FAMILY", help="of models from random weights (default: t5)")
-    what.add_argument("--base", metavar="NAME_OR_PATH", help="a pretrained model instead of random weights")
+    add_base_argument(what, "a pretrained model instead of random weights")
     what.add_argument("--precision", metavar="TYPE", help="float32 or bfloat16 (default: float32, with a GPU bfloat16)")
     what.add_argument(
         "--set", action="append", metavar="KEY=VALUE", help="budget_tokens, finetune_steps or batch_size, for all its recipes"

@@ -180,9 +180,14 @@ def _spoken_s(seconds: float) -> str:
 
 
 def _anywhere(text: str, study: Study) -> str:
-    """Without the folder that holds the data on this machine."""
-    folder = study.settings.get("data_dir")
-    return text.replace(folder, _DATA) if folder else text
+    """Without the folders that hold the data and checkpoints on this machine."""
+    bases = [base for run in study.runs.values() if (base := run.recipe["base"]["pretrained"])]
+    folders = {base: Path(base).name for base in bases if Path(base).is_absolute()}
+    if data := study.settings.get("data_dir"):
+        folders[data] = _DATA
+    for folder, told in folders.items():
+        text = text.replace(folder, told)
+    return text
 
 
 def _save(path: Path, text: str) -> None:
