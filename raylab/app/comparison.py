@@ -14,7 +14,7 @@ from rich.text import Text
 
 from raylab.app.console import console, duration, facts, figure, launcher, print_json, table
 from raylab.app.display import Display
-from raylab.app.environment import environment, gpus_here
+from raylab.app.environment import commit, environment, gpus_here
 from raylab.app.joining import agreed, joined
 from raylab.app.opening import command_line, placement_of, stores
 from raylab.app.outcome import storage_option
@@ -251,7 +251,7 @@ def _work(opened: Opened, out: Console, quiet: bool) -> tuple[int, list[str]]:
 def _ledger(opened: Opened) -> Iterator[Ledger]:
     study, ledger = opened.study, Ledger(opened.placement.folder)
     if opened.resumed:
-        study.apply(ledger.append("resumed"))
+        study.apply(ledger.append("resumed", commit=commit()))
     else:
         ledger.append("study", name=study.name, settings=study.settings, data=study.data, environment=study.environment)
     with contextlib.closing(ledger):

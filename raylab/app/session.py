@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raylab.app.console import console, launcher, print_json
 from raylab.app.display import Display
+from raylab.app.environment import commit
 from raylab.app.introduction import introduce
 from raylab.app.joining import agreed, joined
 from raylab.app.opening import Opened
@@ -115,7 +116,7 @@ def _ledger(opened: Opened, costs: Budget) -> Iterator[Ledger]:
     """The study's ledger, begun or gone on with."""
     study, ledger = opened.conduct.study, Ledger(opened.placement.folder)
     if opened.resumed:
-        study.apply(ledger.append("resumed"))
+        study.apply(ledger.append("resumed", commit=commit()))
     else:
         parent = {"parent": study.parent} if study.parent else {}
         told = {"settings": study.settings, "data": study.data, "environment": study.environment, **parent}

@@ -21,8 +21,8 @@ The driver alone writes it, one JSON object a line, each with `event` and `time`
              memory, error
     cached   key, trial                                   a trial proposed a recipe that had run already
     capped   phase, reason                                a cap ended exploration, selection or the verdict early
-    interrupted, resumed                                  the driver stopped, went on: runs that a cap stopped are due
-                                                          again
+    interrupted                                           the driver stopped
+    resumed  commit                                       it went on: runs that a cap stopped are due again
     verdict  verdict                                      the decision
 
 `Study.read` folds the lines into one object; a torn last line (the driver was killed while writing) is ignored.
@@ -155,7 +155,7 @@ class Study:
         elif kind == "capped":
             self.capped[event["phase"]] = event["reason"]
         elif kind == "resumed":
-            self._go_on()
+            self._go_on(event.get("commit", ""))
         elif "key" in event and event["key"] in self.runs:
             _apply_to_run(self.runs[event["key"]], event)
 
@@ -167,9 +167,12 @@ class Study:
             self.device_s += device_s
             self.usd += device_s / 3600 * (self.limits.get("price") or 0.0)
 
-    def _go_on(self) -> None:
-        """The driver is back, and may have been given more room."""
+    def _go_on(self, commit: str) -> None:
+        """The driver is back, and may have been given more room; what it runs from here on may be of another commit."""
         self.capped = {}
+        before = self.environment.get("commit", "")
+        if commit and not before.endswith(commit):
+            self.environment = {**self.environment, "commit": ", resumed at ".join(filter(None, (before, commit)))}
         for run in self.runs.values():
             if run.state == "stopped":
                 run.state, run.ended, run.error = "waiting", None, None

@@ -133,6 +133,12 @@ def test_a_run_asked_for_twice_is_one(ledger: Ledger, tmp_path: Path) -> None:
     assert len(study.runs) == 1 and study.runs["a"].trial == 0 and study.runs["a"].state == "finished"
 
 
+def test_a_study_that_goes_on_at_another_commit_names_both(ledger: Ledger, tmp_path: Path) -> None:
+    for commit in ("c", "d", "d"):
+        ledger.append("resumed", commit=commit)
+    assert Study.read(tmp_path).environment["commit"] == "c, resumed at d"
+
+
 def test_a_resumed_run_repeats_nothing(ledger: Ledger, tmp_path: Path) -> None:
     """It goes on from a checkpoint: points and rungs that it passes a second time stand once."""
     ledger.append("run", key="a", **ASKED)
