@@ -15,11 +15,13 @@ import torch
 from torch import nn
 
 from raylab.errors import UserError
+from raylab.models.flops import CostModel
 from raylab.models.headed import body_of
 from raylab.seeds import derive
-from raylab.training.batching import to_device
+from raylab.training.batching import step_batch
 from raylab.training.objective import Objective
 from raylab.training.order import Order
+from raylab.training.parallel import Parallel
 
 STATE = "mixture"  # a buffer of the model: what checkpoints keep, and a saved model does not
 
@@ -57,8 +59,9 @@ def factors(model: nn.Module, proportions: np.ndarray) -> torch.Tensor:
 class Alignment:
     """Compares the gradients of tasks with that of the target, on rows that follow from the seed and the turn alone."""
 
-    def __init__(self, objectives: Sequence[Objective], target: Objective, how: Learned, seed: int) -> None:
-        self.how, self.objectives = how, (*objectives, target)
+    def __init__(self, objectives: Sequence[Objective], target: Objective, how: Learned, cost: CostModel, seed: int) -> None:
+        self.how, self.cost, self.objectives = how, cost, (*objectives, target)
+        self.flops = 0.0  # of all comparisons so far
         self.orders = [
             Order(objective.lengths(), how.rows, derive(seed, "alignment", place))
             for place, objective in enumerate(self.objectives)
@@ -83,7 +86,9 @@ class Alignment:
     def _gradient(self, model: nn.Module, place: int, turn: int, device: torch.device) -> list[torch.Tensor]:
         """Of a task's loss, for the parameters of the body."""
         objective, rows = self.objectives[place], self.orders[place].rows(turn)
-        loss = objective.loss(model, to_device(objective.batch(rows.tolist()), slice(None), device))
+        batch = step_batch(objective.batch(rows.tolist()), Parallel(device=device), self.cost, 0)
+        self.flops += batch.flops
+        loss = objective.loss(model, next(batch.micro_batches()))
         body = [parameter for parameter in body_of(model).parameters() if parameter.requires_grad]
         found = torch.autograd.grad(loss, body, allow_unused=True)
         return [torch.zeros_like(own) if one is None else one for one, own in zip(found, body, strict=True)]

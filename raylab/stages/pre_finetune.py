@@ -1,6 +1,7 @@
 """Pre-finetuning on a mixture of supervised tasks, between pretraining and finetuning (MUPPET: Aghajanyan et al. 2021)."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -109,10 +110,17 @@ class PreFinetune(Stage):
         self, how: Learned, steps: Iterator[Progress], model: nn.Module, batches: "_Batches", context: Context
     ) -> Iterator[Progress]:
         """The steps, with the weights moved between them, before a checkpoint is written. The last step tells them."""
-        alignment = Alignment(batches.objectives[:-1], batches.objectives[-1], how, context.seeds.data)
+        *objectives, target = batches.objectives
+        alignment = Alignment(objectives, target, how, batches.cost, context.seeds.data)
         for progress in steps:
             if progress.step % how.every == 0 and progress.step < self.steps:
+                before, begun = alignment.flops, time.perf_counter()
                 alignment.update(model, progress.step // how.every, context.parallel.device)
+                spent = progress.seconds["forward_backward"] + time.perf_counter() - begun
+                progress = replace(
+                    progress, flops=progress.flops + alignment.flops - before,
+                    seconds={**progress.seconds, "forward_backward": spent},
+                )  # fmt: skip
             if progress.step == self.steps:
                 weights = batches.draw.weights * factors(model, batches.draw.weights).cpu().numpy()
                 told = {f"weight_{task}": float(weight) for task, weight in zip(self.tasks, weights, strict=True)}

@@ -15,6 +15,7 @@ from raylab.data.task import SPLITS, Labelled, TaskData
 from raylab.errors import UserError
 from raylab.mixture.learned import Alignment, Learned, begin, factors
 from raylab.models.build import build
+from raylab.models.flops import CostModel
 from raylab.recipe import ModelSpec, Recipe, encode
 from raylab.seeds import derive
 from raylab.stages.finetune import Finetune
@@ -24,6 +25,7 @@ from raylab.training.context import Context
 from raylab.training.objective import objective_of
 from raylab.training.optimizer import Optimization
 from raylab.training.order import Order
+from raylab.training.parallel import Parallel
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -91,7 +93,9 @@ def test_log_weights_move_by_the_cosine_of_gradients(data: Prepared) -> None:
     model.zero_grad()
     model.train()
     before = {name: p.clone() for name, p in model.named_parameters()}
-    Alignment(objectives[:2], objectives[2], how, seed=5).update(model, 2, CPU)
+    alignment = Alignment(objectives[:2], objectives[2], how, CostModel.of(model), seed=5)
+    alignment.update(model, 2, CPU)
+    assert alignment.flops > 0
     moved = 0.7 * (expected - expected.max())
     torch.testing.assert_close(model.mixture.float(), moved.float(), rtol=1e-3, atol=1e-5)
     assert model.training and all(torch.equal(before[name], p) and p.grad is None for name, p in model.named_parameters())
@@ -103,13 +107,27 @@ def test_the_targets_part_trains_its_head_alone(data: Prepared) -> None:
     batches = one.batches(model, context(data))
     *mixed, last = batches(0).micro_batches()
     assert len(mixed) == 4 and last.task == len(TASKS)  # type: ignore[attr-defined]
-    one._loss(batches.objectives, model, last).backward()  # type: ignore[attr-defined, no-untyped-call]
+    one._loss(batches.objectives, model, last).backward()  # type: ignore[attr-defined]
     assert {name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None} == {"target"}
     fixed = stage(learned=None)
     plain = fixed.batches(equipped(fixed, data), context(data))(0)
     theirs = [float(micro.weight) / plain.target_tokens for micro in plain.micro_batches()]  # type: ignore[attr-defined]
     ours = [float(micro.weight) / batches(0).target_tokens for micro in mixed]  # type: ignore[attr-defined]
     assert ours == pytest.approx(theirs), "at first every loss counts as in the fixed mixture"
+
+
+@torch.no_grad()
+def test_workers_share_a_step_whose_weights_have_moved(data: Prepared) -> None:
+    one = stage(batch_size=12, part_rows=6)
+    model = equipped(one, data).eval()
+    model.mixture += torch.tensor([0.0, 1.5])
+
+    def loss(parallel: Parallel) -> float:
+        batches = one.batches(model, context(data, parallel=parallel))
+        batch, objectives = batches(1), batches.objectives  # type: ignore[attr-defined]
+        return float(sum(one._loss(objectives, model, micro) for micro in batch.micro_batches(2)) / batch.target_tokens)
+
+    assert sum(loss(Parallel(rank=rank, world=2)) for rank in range(2)) == pytest.approx(loss(Parallel()), rel=1e-4)
 
 
 def test_the_weight_of_the_helpful_task_grows(data: Prepared) -> None:
