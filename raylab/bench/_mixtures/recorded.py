@@ -22,7 +22,7 @@ from raylab.training.progress import Result
 from raylab.trial import Execution, run_recipe
 
 FILE = Path(__file__).with_name("recorded.jsonl")
-MIXTURES, SEEDS = 44, 2
+MIXTURES, SEEDS = 150, 2
 SIMPLEX = Simplex.of("weights", planted.SOURCES, out=0.4)
 METRIC = "bits_per_label"  # less is better
 
