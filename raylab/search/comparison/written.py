@@ -29,7 +29,8 @@ def is_comparison(study: Study) -> bool:
 def write(folder: Path) -> Path:
     """Write all three, and return the path of RESULT.md. Raises UserError if there is no study in `folder`."""
     study = Study.read(folder)
-    result = {**(study.verdict or {}), "settings": study.settings, "data": study.data, "environment": study.environment}
+    environment = {**study.environment, "command": _command(study.environment.get("command", ""))}
+    result = {**(study.verdict or {}), "settings": study.settings, "data": study.data, "environment": environment}
     if study.verdict:
         draw(study.verdict, folder / FIGURE)
     _save(folder / TABLE, _anywhere(json.dumps(result, indent=1, ensure_ascii=False), study) + "\n")
