@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
 from raylab.errors import UserError
@@ -120,6 +121,11 @@ def _learned(stage: Discriminate, scale: Any, how: Preparation, folder: Path) ->
         "steps": steps, "accuracy": (replaced_N == said_N).float().mean().item(), "majority": max(original, 1 - original),
         "tokens": len(replaced_N),
     }  # fmt: skip
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    return [("ms a step of ELECTRA; a masked language model's", result["discriminate_ms"], result["mlm_ms"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

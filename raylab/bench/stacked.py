@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, prepare
 from raylab.errors import UserError
@@ -123,6 +124,12 @@ def _timed(works: list[Work], together: bool, device: torch.device) -> float:
 def met(result: Mapping[str, Any]) -> bool:
     """Is the goal reached? It is one of a GPU."""
     return bool(result["device"] == "cpu" or result["ratio"] >= GOAL)
+
+
+def compared(result: Mapping[str, Any]) -> list[Compared]:
+    """What `raylab bench all` tells of it."""
+    rates = result["tokens_per_s"]
+    return [("tokens/s of models as one; one after the other", rates["together"], rates["one after the other"])]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -100,7 +100,8 @@ class _Batches:
     def __call__(self, step: int) -> StepBatch:
         passages, mask = self.reading(step)
         batch = in_place(passages, mask, self.context.data, self.stage.policy)
-        plain = step_batch(batch, self.context.parallel, self.generator, len(passages.tokens_N), self.stage.micro_batch)
+        read, masking_s = len(passages.tokens_N), self.reading.masking_s
+        plain = step_batch(batch, self.context.parallel, self.generator, read, self.stage.micro_batch, masking_s)
         rows, parallel = len(batch.input_ids_BT), self.context.parallel
         detection = self.discriminator.training_flops(plain.input_tokens, 0, plain.input_tokens / rows, 0)
         return _Step(
