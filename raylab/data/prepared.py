@@ -48,7 +48,8 @@ def prepare(
     """Tokenise and annotate `data` into its folder below `storage`, unless it stands there already.
 
     content: the hash of `data` (raylab.data.source.fingerprint). sources: other tasks that are learned before it, by their
-    hashes; they share its tokenizer. Raises UserError for two of one name, or one of the task's own.
+    hashes. All of them are in the fingerprint, also for recipes that mix only some: they share one tokenizer, which may be
+    trained on all their texts. Raises UserError for two of one name, or one of the task's own.
     """
     sources = sources or {}
     _check_names([data, *sources.values()])

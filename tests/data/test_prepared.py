@@ -115,3 +115,15 @@ def test_a_folder_from_before_there_were_families_is_read(tmp_path: Path) -> Non
     (made.folder / "meta.json").write_text(json.dumps({"task": "invented", "max_tokens": 64}))
     opened = Prepared(made.folder)
     assert (opened.splits, opened.family, opened.labels) == (dict(data.splits), "question_answering", ())
+
+
+def test_sources_are_in_the_fingerprint_whatever_their_order(tmp_path: Path) -> None:
+    """And a task without any has the one that it had before there were sources."""
+    others = {name: replace(tiny.task(), name=name) for name in ("north", "south")}
+
+    def fingerprint(*names: str) -> str:
+        return prepare(tiny.task(), "here", tiny.HOW, tmp_path, sources={name: others[name] for name in names}).fingerprint
+
+    assert fingerprint() == prepare(tiny.task(), "here", tiny.HOW, tmp_path).fingerprint
+    assert fingerprint("north", "south") == fingerprint("south", "north")
+    assert len({fingerprint(), fingerprint("north"), fingerprint("south"), fingerprint("north", "south")}) == 4
