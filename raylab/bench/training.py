@@ -114,14 +114,16 @@ def _measured(name: str, scale: Any, args: argparse.Namespace, folder: Path) -> 
     """One row of the table."""
     size, (batch_size, steps) = SIZES[scale], SCALES[scale]
     data = prepare(atlas.load(), "atlas", Preparation(vocab_size=size.vocab_size, max_tokens=size.max_tokens), folder)
-    side = _Side(case=CASES[name], scale=scale, data=data, batch_size=batch_size, steps=args.steps or steps,
-                 precision=args.precision, device=torch.device(args.device), folder=folder)  # fmt: skip
-    turns = [(side.ours(seed), side.peer(seed)) for seed in range(args.rounds)]
+    sides = _Sides(
+        case=CASES[name], scale=scale, data=data, batch_size=batch_size, steps=args.steps or steps, precision=args.precision,
+        device=torch.device(args.device), folder=folder,
+    )  # fmt: skip
+    turns = [(sides.ours(seed), sides.peer(seed)) for seed in range(args.rounds)]
     (ours, losses_ours), (peer, losses_peer) = (zip(*side_turns, strict=True) for side_turns in zip(*turns, strict=True))
     interval = paired_difference(losses_ours, losses_peer, CONFIDENCE).interval
     assert interval is not None
     return {
-        "case": name, "scale": scale, "batch_size": batch_size, "steps": side.steps,
+        "case": name, "scale": scale, "batch_size": batch_size, "steps": sides.steps,
         "ours": statistics.median(ours), "peer": statistics.median(peer),
         "ratio": statistics.median(one / other for one, other in zip(ours, peer, strict=True)),
         "loss_ours": float(np.mean(losses_ours)), "loss_peer": float(np.mean(losses_peer)),
@@ -133,7 +135,7 @@ Turn = tuple[float, list[float]]  # examples a second, and the loss of each of t
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Side:
+class _Sides:
     """Both sides of a case."""
 
     case: Case

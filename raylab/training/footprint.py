@@ -1,6 +1,7 @@
 """The most memory that a run has held: this process's (Linux's VmHWM, which can be set back), and a GPU's.
 
 Runs follow each other in one process, and what the ones before have left there is counted, too: a lane that grows shows.
+Of runs that take turns in one process (raylab.training.company) each is told what all held since the last of them began.
 """
 
 import contextlib
