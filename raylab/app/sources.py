@@ -114,7 +114,8 @@ def _all(data_dir: Path | None) -> Sequence[str]:
 
 def _source(name: str, target: TaskData, request: DataRequest, wanted: Wanted) -> Source:
     """Raises UserError for a source that can't be read, that this target must not have, or that this model can't learn."""
-    data = load_again(replace(request, dataset=name, corpus=None, text_column=None, splits={}, max_passages=None))
+    own = replace(request, dataset=name, corpus=None, text_column=None, splits={}, max_passages=None)
+    data = target if name == request.dataset else load_again(own)  # the target's corpus may be another than its own text
     learned: type[Any] = Objective.registry.get(data.family)
     if learned.writes and not wanted.writes:
         raise UserError(f"{data.name} asks for answers in words, which an encoder does not write. Take an encoder-decoder (t5).")

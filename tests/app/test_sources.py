@@ -96,6 +96,12 @@ def test_those_whose_words_are_most_like_the_targets_come_first(data_dir: Path) 
     ]
 
 
+def test_the_target_is_known_whatever_corpus_it_was_given(data_dir: Path) -> None:
+    request = DataRequest(dataset="target", data_dir=data_dir, corpus="boats")
+    with pytest.raises(UserError, match="target is the target itself"):
+        sources_of(load(request), request, Wanted(named=["target"], writes=False))
+
+
 def test_two_tasks_of_one_name(data_dir: Path, tmp_path: Path) -> None:
     _write(tmp_path, "boats", _rows("fisher"))
     with pytest.raises(UserError, match="two tasks are named 'boats'"):
