@@ -1,7 +1,8 @@
 """Who proposes recipes to Ray Tune, by the name that `--sampler` gives it; each is rebuilt from the ledger.
 
     gp       expected improvement over a Gaussian process that knows of noise (raylab.search.proposal): learns from the
-             trials so far; `raylab bench search` shows it beside tpe
+             trials so far, and sees proportions on a simplex as what they are; `raylab bench search` and
+             `raylab bench mixture_search` show it beside tpe
     tpe      Optuna's tree-structured Parzen estimator: learns, too
     random   independent draws
     list     recipe n is decided by the study's seed and n alone (raylab.search.listed)
