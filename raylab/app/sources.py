@@ -98,7 +98,7 @@ def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Source
         except UserError as error:
             if wanted.named is not None:
                 raise
-            left_out[name] = str(error)
+            left_out[name] = str(error).removeprefix(f"{name} ")
         else:
             taken[name] = source
     if not taken:
