@@ -33,15 +33,14 @@ def cases(asked: Asked) -> list[Case]:
 def arms(at: At) -> dict[str, Recipe]:
     """The same finetuning of each model."""
     share = at.case.tags["share"]
-    given = at.recipe(label_share=share)
     scratch = replace(at.base, pretrained=None, family="roberta")
     lstm = replace(scratch, family="lstm")
-    found = {"lstm": replace(given, base=lstm), "transformer": replace(given, base=scratch)}
+    found = {"lstm": at.recipe(base=lstm, label_share=share), "transformer": at.recipe(base=scratch, label_share=share)}
     if at.base.pretrained:
         embedded = replace(lstm, embeddings=at.base.pretrained)
-        return {**found, "lstm, pretrained embeddings": replace(given, base=embedded), "pretrained": given}
-    pretraining = at.masked(Uniform(rate=0.15), target="tokens").stages
-    return {**found, "pretrained": replace(given, stages=pretraining)}
+        found["lstm, pretrained embeddings"] = at.recipe(base=embedded, label_share=share)
+    stages = () if at.base.pretrained else at.masked(Uniform(rate=0.15), target="tokens").stages
+    return {**found, "pretrained": at.recipe(*stages, label_share=share)}
 
 
 def contrasts(case: Case, labels: Sequence[str]) -> list[Contrast]:

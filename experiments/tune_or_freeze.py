@@ -27,11 +27,10 @@ def cases(asked: Asked) -> list[Case]:
 def arms(at: At) -> dict[str, Recipe]:
     """Pretrained and not, tuned and frozen."""
     stages = () if at.base.pretrained else at.masked(Uniform(rate=0.15), target="tokens").stages
-    tuned, frozen = at.recipe(), at.recipe(mode="frozen")
     scratch = replace(at.base, pretrained=None, family="roberta")
     return {
-        "tuned": replace(tuned, stages=stages), "frozen": replace(frozen, stages=stages),
-        "random, tuned": replace(tuned, base=scratch), "random, frozen": replace(frozen, base=scratch),
+        "tuned": at.recipe(*stages), "frozen": at.recipe(*stages, mode="frozen"),
+        "random, tuned": at.recipe(base=scratch), "random, frozen": at.recipe(base=scratch, mode="frozen"),
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ their order must not depend on the seed.
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from raylab.data.source import DataRequest
 from raylab.data.task import TaskData
 from raylab.errors import UserError, unknown
 from raylab.masking.policy import Policy
-from raylab.models.rates import pretraining_rates
+from raylab.models.rates import finetuning_rate, pretraining_rates
 from raylab.recipe import ModelSpec, Recipe, Stage
 from raylab.registry import load_file
 from raylab.search.shipped import shipped
@@ -131,10 +131,14 @@ class At:
         """The data of another case, ready for its base model."""
         return self.prepare(case, case.data, case.base or self.asked.base)[1]
 
-    def recipe(self, *stages: Stage, **finetune: Any) -> Recipe:
-        """These stages, then finetuning for as long as was asked. finetune: other fields of it."""
-        given = {"steps": self.asked.finetune_steps, "batch_size": self.asked.batch_size, **finetune}
-        return Recipe(base=self.base, stages=stages, task=self.data.task, finetune=Finetune(**given))
+    def recipe(self, *stages: Stage, base: ModelSpec | None = None, **finetune: Any) -> Recipe:
+        """These stages, then finetuning for as long as was asked, a checkpoint more slowly than random weights or a head alone.
+        base: another base model than the case's, that reads the same data. finetune: other fields of it."""
+        base = base or self.base
+        usual = Finetune(steps=self.asked.finetune_steps, batch_size=self.asked.batch_size)
+        if finetune.get("mode", usual.mode) == "full":
+            usual = replace(usual, optimization=replace(usual.optimization, learning_rate=finetuning_rate(base)))
+        return Recipe(base=base, stages=stages, task=self.data.task, finetune=replace(usual, **finetune))
 
     @property
     def reading(self) -> dict[str, Any]:

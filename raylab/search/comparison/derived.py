@@ -2,7 +2,8 @@
 
 A ratio of differences has no simple interval; it gets one by the bootstrap in which seeds and examples are drawn again, both
 with replacement and crossed (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1). That errs on the wide side,
-but knows no more of other seeds than the few there were tell.
+but knows no more of other seeds than the few there were tell: so a share is told only of a gain whose interval in the other
+tables, which allows for that, leaves out zero.
 
 Suffixes: B draws, S seeds, Q examples.
 """
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from raylab.search.comparison.declared import Case
 from raylab.search.comparison.results import Results, Section
-from raylab.verdict.paired import Scores
+from raylab.verdict.paired import Scores, estimate
 
 DRAWS = 4000
 SEED = 0
@@ -66,22 +67,26 @@ def benefits(results: Results, arms: Sequence[str], *, none: str, whole: str, ca
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Drawn:
-    """Numerator and denominator as they are, and in each draw; NaN without a seed that all three arms finished."""
+    """Numerator and denominator as they are, and in each draw; NaN without a seed that all three arms finished. defined: whether
+    the denominator's interval, that of every other table, leaves out zero."""
 
     gained: float
     whole: float
     gained_B: Array
     whole_B: Array
+    defined: bool
 
 
 def _drawn(results: Results, case: Case, arms: tuple[str, str, str]) -> _Drawn:
     ours, none, whole = common([results.scores(case, arm) for arm in arms])
     if not ours.size:
         nothing_B = np.full(DRAWS, np.nan)
-        return _Drawn(gained=np.nan, whole=np.nan, gained_B=nothing_B, whole_B=nothing_B)
+        return _Drawn(gained=np.nan, whole=np.nan, gained_B=nothing_B, whole_B=nothing_B, defined=False)
     gained_SQ, whole_SQ = ours - none, whole - none
+    limits = estimate(whole_SQ.tolist()).interval
     return _Drawn(
-        gained=float(gained_SQ.mean()), whole=float(whole_SQ.mean()), gained_B=redrawn(gained_SQ), whole_B=redrawn(whole_SQ)
+        gained=float(gained_SQ.mean()), whole=float(whole_SQ.mean()), gained_B=redrawn(gained_SQ), whole_B=redrawn(whole_SQ),
+        defined=limits is not None and (limits.low > 0 or limits.high < 0),
     )  # fmt: skip
 
 
@@ -102,7 +107,7 @@ def common(scores: Sequence[Scores]) -> list[Array]:
 
 
 def _share(drawn: Sequence[_Drawn], *, of_means: bool) -> Share:
-    if any(not _separated(one.whole_B) for one in drawn):
+    if not all(one.defined for one in drawn):
         return Share(value=None)
     if of_means:
         value = sum(one.gained for one in drawn) / sum(one.whole for one in drawn)
@@ -112,9 +117,3 @@ def _share(drawn: Sequence[_Drawn], *, of_means: bool) -> Share:
         value_B = np.mean([one.gained_B / one.whole_B for one in drawn], axis=0)
     low, high = np.quantile(value_B, (0.025, 0.975))
     return Share(value=value, low=float(low), high=float(high))
-
-
-def _separated(values_B: Array) -> bool:
-    """Does the bootstrap's interval leave out zero?"""
-    low, high = np.quantile(values_B, (0.025, 0.975))
-    return bool(np.isfinite(values_B).all() and (low > 0 or high < 0))

@@ -111,6 +111,18 @@ def test_benefit_is_not_defined_where_there_is_nothing_to_gain(tmp_path: Path) -
     assert derived.benefit(results, CASES[0], "uniform", none="none", whole="salient").percent() == "not defined"
 
 
+def test_a_gain_that_three_seeds_cannot_tell_from_nothing_has_no_shares() -> None:
+    """All of them gained, so that no draw of seeds loses; but so unlike that others may."""
+
+    class Known:
+        cases = CASES
+
+        def scores(self, case: Any, arm: str, metric: str = "") -> list[list[float]]:
+            return [[{"none": 0.0, "arm": 0.1, "whole": gain}[arm]] * 4 for gain in (0.1, 0.5, 2.5)]
+
+    assert derived.benefit(Known(), CASES[0], "arm", none="none", whole="whole").value is None  # type: ignore[arg-type]
+
+
 def test_ratios_over_cases_are_averaged_both_ways() -> None:
     """Two cases, of which the larger one keeps less: 1/2 and 1/4 of gains of 2 and 8."""
 
