@@ -174,7 +174,8 @@ class _Mixed(StepBatch):
 
 
 class _Batches:
-    """The global batch of a step, as a function of the step alone."""
+    """The global batch of a step, as a function of the step alone, and of where the weights stand if they are learned. The target
+    is the last of the objectives then."""
 
     def __init__(self, stage: PreFinetune, model: nn.Module, context: Context) -> None:
         self.stage, self.parallel, self.model = stage, context.parallel, model

@@ -27,6 +27,7 @@ from raylab.training.optimizer import Optimization
 from raylab.training.order import Order
 from raylab.training.parallel import Parallel
 from tests import tiny
+from tests.families import invented
 
 CPU = torch.device("cpu")
 COLOURS = ("red", "blue", "green", "white")
@@ -137,6 +138,18 @@ def test_the_weight_of_the_helpful_task_grows(data: Prepared) -> None:
     *_, last = one.run(model, context(data))
     assert last.measured["weight_helpful"] > 0.8
     assert last.measured["weight_helpful"] + last.measured["weight_chance"] == pytest.approx(1)
+
+
+def test_a_target_that_asks_for_words_has_no_head_to_train(tmp_path: Path) -> None:
+    sources = {family: invented.task(family) for family in ("regression", "generation")}
+    how = Preparation(vocab_size=400, max_tokens=32)
+    data = prepare(invented.task("question_answering"), "target", how, tmp_path, sources=sources)
+    one = stage(tasks=tuple(data.sources), steps=5, learned=Learned(every=2))
+    model = one.equip(build(ModelSpec(family="t5"), data.tokenizer, 0), context(data))
+    assert len(list(one.batches(model, context(data))(0).micro_batches())) == 4
+    *_, last = one.run(model, context(data))
+    assert sum(last.measured.values()) == pytest.approx(1) and len(set(last.measured.values())) == 2
+    model.body.save_pretrained(tmp_path / "saved")
 
 
 def test_a_run_goes_on_from_a_checkpoint_with_the_weights_that_it_had(data: Prepared, tmp_path: Path) -> None:
