@@ -125,10 +125,14 @@ def _measures(runs: Sequence[Run]) -> dict[str, float]:
 
 
 def _used(runs: Sequence[Run]) -> dict[str, float]:
-    """What a run of the arm used, on average."""
-    finished = [{**run.metrics, "seconds": run.seconds.get("total")} for run in runs if run.state == "finished"]
+    """What a model of the arm has used, on average, whichever run trained what runs share."""
+    finished = [{**_with_reused(run.metrics), "seconds": run.seconds.get("total")} for run in runs if run.state == "finished"]
     known = {name: [value for m in finished if (value := m.get(name)) is not None] for name in (*USED, "seconds")}
     return {name: mean(values) for name, values in known.items() if values}
+
+
+def _with_reused(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value + metrics.get(f"reused_{name}", 0) for name, value in metrics.items()}
 
 
 def _contrasts(comparing: Comparing, results: Results) -> list[dict[str, Any]]:

@@ -160,3 +160,13 @@ def test_the_bootstrap_knows_of_seeds_and_of_examples() -> None:
         assert share.low is not None and share.high is not None
         covered += share.low <= 0.5 <= share.high
     assert covered >= 52
+
+
+def test_what_a_model_used_counts_what_another_run_trained_of_it(tmp_path: Path) -> None:
+    class Sharing(FakeRunner):
+        def used(self, request: Any) -> dict[str, float]:
+            return {"tokens": 10.0, "reused_tokens": 90.0} if request.replicate > 1 else {"tokens": 100.0, "reused_tokens": 0.0}
+
+    comparing, ledger = comparing_in(tmp_path / "study")
+    conduct(comparing, contextlib.nullcontext(Sharing(ledger, comparing.study)))
+    assert {arm["used"]["tokens"] for arm in conclude(comparing)["cases"][0]["arms"]} == {100.0}
