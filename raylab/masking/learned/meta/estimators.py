@@ -57,10 +57,10 @@ class World(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """charge: a function of the policy's log-probabilities whose gradient is the estimate, at those that were drawn from. At
-    those of a policy that has moved since, it is the estimate from the same draws, weighted by how much likelier they became
-    (importance weights). scale: the root mean square of what the draws, or positions, are charged. outer: the held-out loss, a
-    mean over draws."""
+    """charge: a function of the policy's log-probabilities whose gradient is the estimate: at those that were drawn from, and
+    from the same draws at those of a policy that has moved since, where each draw counts by how much likelier it became
+    (importance weights; not for `improved`, which has a goal). scale: the root mean square of what the draws, or positions,
+    are charged. outer: the held-out loss, a mean over draws."""
 
     charge: Charge
     scale: torch.Tensor
