@@ -156,6 +156,20 @@ def test_budgets_and_counts_are_positive(refuse: Refuse, option: str, words: str
 # --- the machine ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("mixture --target atlas_year --sources atlas_yaer", ["unknown dataset 'atlas_yaer'", "Did you mean 'atlas_year'?"]),
+        ("mixture --target atlas_year --sources atlas_year", ["is the target itself", "--allow-target-in-sources"]),
+        ("mixture --target atlas_year --sources atlas_title", ["asks for answers in words, which an encoder does not write"]),
+        ("mixture --target atlas_year --sources ,", ["--sources names no task"]),
+        ("masking --sources atlas_year", ["the space masking learns no other tasks first"]),
+    ],
+)
+def test_tasks_that_cannot_be_learned_before(refuse: Refuse, argv: str, words: list[str]) -> None:
+    refuse(argv, *words)
+
+
 @pytest.mark.parametrize("option", ["--lanes 1000", "--workers-per-lane 1000", "--lanes 40 --workers-per-lane 25"])
 def test_more_workers_than_the_machine_has(refuse: Refuse, option: str) -> None:
     refuse(f"masking {option}", "do not fit", "has room for", "--address")
