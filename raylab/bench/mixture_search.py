@@ -33,7 +33,7 @@ MINUTES = 15
 
 SAMPLERS = ("gp", "tpe", "random")
 GOAL = 0.5  # of random's trials, at most
-TRIALS, REAL_TRIALS = 200, 24
+TRIALS, REAL_TRIALS = 200, 16
 HELPFUL = 0.8  # of the winner's mixture, at least: then it has found the tasks that help
 
 
