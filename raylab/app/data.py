@@ -110,17 +110,20 @@ def _show(args: argparse.Namespace) -> None:
 
 def _sources(args: argparse.Namespace) -> None:
     from raylab.app.sources import Wanted, sources_of  # torch, which the other actions do without
+    from raylab.training.objective import Objective
 
     request = request_from(args)
     target = load_again(request)
-    found = sources_of(target, request, Wanted.of(vars(args), writes=True))
+    writes = Objective.registry.get(target.family).writes  # so does the model that a search takes where none is named
+    found = sources_of(target, request, Wanted.of(vars(args), writes=writes))
     rows = [("NAME", "FAMILY", "TRAIN", f"IN {target.name}'S DEV AND TEST")]
     rows += [
         (source.data.name, source.data.family, f"{len(source.data.splits['train']):,}", f"{100 * source.shared:.2g} %")
         for source in found.taken.values()
     ]
     _print_columns(rows)
-    print(*(f"left out: {name}: {reason}" for name, reason in found.left_out.items()), sep="\n")
+    for name, reason in found.left_out.items():
+        print(f"left out: {name}: {reason}")
 
 
 def _summary(data: TaskData) -> list[str]:

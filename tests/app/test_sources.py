@@ -142,7 +142,7 @@ def test_short_texts_are_nobodys(data_dir: Path) -> None:
 def test_the_command_lists_them(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "sources", "target", "--data-dir", str(data_dir)]) == 0
     printed = capsys.readouterr().out
-    assert "boats" in printed and "left out: again: " in printed
+    assert "boats" in printed and "left out: again: " in printed and "left out: titles: asks for answers in words" in printed
     assert main(["data", "sources", "target", "--data-dir", str(data_dir), "--sources", "again"]) == 2
     assert "stand in the train split of again" in capsys.readouterr().err
     assert main(["data", "sources", "target", "--data-dir", str(data_dir), "--sources", "again", "--allow-overlap"]) == 0
