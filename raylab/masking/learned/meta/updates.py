@@ -15,7 +15,7 @@ from raylab.masking.learned.meta.source import Drawn, Source, drawn_by, log_prob
 from raylab.seeds import derive
 from raylab.training.checkpoint import Checkpoints
 from raylab.training.order import Order
-from raylab.training.parallel import Parallel
+from raylab.training.parallel import Parallel, forget_gradients
 from raylab.training.progress import Progress
 
 STAGE = "policy"
@@ -36,6 +36,7 @@ class Learning:
     ) -> None:  # fmt: skip
         self.extractor, self.sources, self.config, self.seed = extractor, sources, config, seed
         self.parallel, self.checkpoints = parallel, checkpoints
+        self.parameters = list(extractor.parameters())
         self.optimizer = config.optimization.optimizer(extractor)
         self.skipped = 0
 
@@ -86,14 +87,14 @@ class Learning:
         for update in range(config.updates):
             batch = order.rows(update).tolist()
             rate = config.optimization.set_rate(self.optimizer, step * config.updates + update, config.steps * config.updates)
-            with self.parallel.adding_gradients(self.extractor):
+            with self.parallel.adding_gradients(self.parameters):
                 self._accumulate([drawn[index] for index in batch if index in drawn], len(batch))
             self._move()
         return rate
 
     def _accumulate(self, drawn: Sequence[Drawn], batch: int) -> None:
         """Leave this worker's part of the gradient of a batch's mean in the policy."""
-        self.extractor.zero_grad(set_to_none=True)
+        forget_gradients(self.parameters)
         if drawn:
             scores = log_probs(self.extractor, [one.episode for one in drawn])
             charged = [
@@ -102,10 +103,10 @@ class Learning:
             (torch.stack(charged).sum() / batch).backward()
 
     def _move(self) -> None:
-        norm = get_total_norm([parameter.grad for parameter in self.extractor.parameters() if parameter.grad is not None])
+        norm = get_total_norm([parameter.grad for parameter in self.parameters if parameter.grad is not None])
         if not math.isfinite(norm.item()):
             raise Diverged("meta-learning a masking policy: the policy's gradient is no longer finite; lower its learning rate.")
-        clip_grads_with_norm_(self.extractor.parameters(), self.config.optimization.clip, norm)
+        clip_grads_with_norm_(self.parameters, self.config.optimization.clip, norm)
         self.optimizer.step()
 
     def _skip(self, step: int, episodes: int) -> None:
