@@ -95,20 +95,16 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def _learn(opened: Opened, ledger: Ledger, out: Console) -> None:
-    """The policies that the study learns itself, before its trials; on one thread, as what is learned depends on how sums are
-    split."""
-    import torch
+    """The policies that the study learns itself, before its trials."""
+    from raylab.training.threads import one_thread
 
-    conduct, threads = opened.conduct, torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    conduct = opened.conduct
+    with one_thread():
         for lesson in (lesson for lesson in conduct.lessons if lesson.due(conduct.study)):
             out.print(Text(f"Learning the policy {lesson.name!r}: {lesson.tokens:,.0f} tokens to read"))
             teller = Teller(out)
             for step in lesson.run(conduct.data, conduct.study, ledger):
                 teller(step)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from raylab.stages.discriminate import Discriminate
 from raylab.training.context import Context
 from raylab.training.optimizer import Optimization
 from raylab.training.progress import Progress
+from raylab.training.threads import one_thread
 
 HELP = "a step of replaced token detection (ELECTRA) beside a masked-language-model step; with --learn, what it learns"
 
@@ -59,18 +60,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("--rows, --steps and --learn are counts; expected at least 1 of the first two.")
     size = SIZES[args.scale]
     how = Preparation(vocab_size=size.vocab_size, max_tokens=size.max_tokens)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            measured = _measure(args.scale, args.rows, args.steps, how, Path(folder))
-            stage = Discriminate(
-                policy=Uniform(rate=0.15), batch_size=args.rows, budget_tokens=max(1, args.learn),
-                optimization=Optimization(learning_rate=args.learning_rate),
-            )  # fmt: skip
-            return {**measured, "learned": _learned(stage, args.scale, how, Path(folder)) if args.learn else {}}
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        measured = _measure(args.scale, args.rows, args.steps, how, Path(folder))
+        stage = Discriminate(
+            policy=Uniform(rate=0.15), batch_size=args.rows, budget_tokens=max(1, args.learn),
+            optimization=Optimization(learning_rate=args.learning_rate),
+        )  # fmt: skip
+        return {**measured, "learned": _learned(stage, args.scale, how, Path(folder)) if args.learn else {}}
 
 
 def _measure(scale: Any, rows: int, steps: int, how: Preparation, folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from raylab.data.tokenizer import symbols_of, train_bpe
 from raylab.errors import UserError
 from raylab.masking.corrupt import Symbols, mlm
 from raylab.masking.policy import Passages, Policy, Spans, policies_by_default
+from raylab.training.threads import one_thread
 
 HELP = "tokens a second of every masking policy, beside transformers' collators"
 
@@ -44,12 +45,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Medians over `--runs` runs in this process, with one thread; CPU seconds, so that its neighbours do not count."""
     if min(args.rows, args.length, args.runs) < 1:
         raise UserError("--rows, --length and --runs are counts; expected at least 1 of each.")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         return _measure(args.rows, args.length, args.runs)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure(rows: int, length: int, runs: int) -> dict[str, Any]:

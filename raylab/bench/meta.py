@@ -30,6 +30,7 @@ from raylab.models.sizes import SIZES
 from raylab.training.batching import MicroBatch
 from raylab.training.loop import sequence_loss
 from raylab.training.parallel import Parallel
+from raylab.training.threads import one_thread
 
 HELP = "what a meta-learning episode costs beside the plain steps it contains"
 GOAL = 4.0  # times the plain steps
@@ -53,13 +54,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         estimator=args.estimator, inner_pretraining=args.inner_steps, questions=max(Meta().questions, args.inner_steps),
         base_pretraining=5, base_finetuning=5,
     )  # fmt: skip
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return _measure(config, args.turns, Path(folder))
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        return _measure(config, args.turns, Path(folder))
 
 
 def _measure(config: Meta, turns: int, folder: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from raylab.recipe import ModelSpec
 from raylab.seeds import Seeds
 from raylab.stages.pre_finetune import PreFinetune
 from raylab.training.context import Context
+from raylab.training.threads import one_thread
 
 HELP = "what 30 tasks cost beside 1: a step of pre-finetuning, the start, memory"
 
@@ -162,12 +163,11 @@ def _held_mb() -> float:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One thread, and a cache of its own."""
-    threads, cache = torch.get_num_threads(), os.environ.get("RAYLAB_CACHE")
-    torch.set_num_threads(1)
+    cache = os.environ.get("RAYLAB_CACHE")
     os.environ["RAYLAB_CACHE"] = str(folder / "cache")
     try:
-        yield
+        with one_thread():
+            yield
     finally:
-        torch.set_num_threads(threads)
         del os.environ["RAYLAB_CACHE"]
         os.environ |= {"RAYLAB_CACHE": cache} if cache is not None else {}

@@ -34,6 +34,7 @@ from raylab.training.company import Work, stacked
 from raylab.training.context import Context
 from raylab.training.loop import sequence_loss
 from raylab.training.parallel import Parallel
+from raylab.training.threads import one_thread
 
 HELP = "training steps of several small models computed as one, beside the same one after the other"
 
@@ -61,13 +62,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Tokens a second of both ways, their ratio, and how far the losses are apart."""
     if min(args.models, args.rows, args.steps) < 1 or min(args.width, args.layers) < 0:
         raise UserError("--models, --rows and --steps are counts from 1, --width and --layers from 0; expected no less.")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return _measure(args, Path(folder))
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        return _measure(args, Path(folder))
 
 
 def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -33,6 +32,7 @@ from raylab.synthetic.alphabet import Alphabet
 from raylab.synthetic.task import Lengths, SyntheticTask
 from raylab.training.context import Context
 from raylab.training.optimizer import Optimization
+from raylab.training.threads import one_thread
 
 HELP = "tokens a second of every synthetic task's generator, and their median; with --learn, what a tiny model learns"
 
@@ -104,14 +104,9 @@ def _speed(task: SyntheticTask, rows: int, runs: int) -> float:
 
 def _learned(tasks: Mapping[str, SyntheticTask], steps: int, learning_rate: float) -> dict[str, dict[str, float]]:
     """For each task the steps that were taken and the share of tokens that is right then, with one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory(prefix="raylab-synthetic-") as folder:
-            data = prepare(atlas.fixture(), "fixture", Preparation(vocab_size=400, max_tokens=64), Path(folder))
-            return {name: _learn(task, data, steps, learning_rate) for name, task in tasks.items()}
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), tempfile.TemporaryDirectory(prefix="raylab-synthetic-") as folder:
+        data = prepare(atlas.fixture(), "fixture", Preparation(vocab_size=400, max_tokens=64), Path(folder))
+        return {name: _learn(task, data, steps, learning_rate) for name, task in tasks.items()}
 
 
 def _learn(task: SyntheticTask, data: Prepared, steps: int, learning_rate: float) -> dict[str, float]:

@@ -16,8 +16,7 @@ import importlib.util
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from raylab.stages.denoise import Denoise
 from raylab.stages.finetune import Finetune
 from raylab.training.context import Context
 from raylab.training.parallel import Parallel
+from raylab.training.threads import one_thread
 from raylab.verdict.paired import paired_difference
 
 HELP = "examples a second of the training core, beside transformers' Trainer"
@@ -70,7 +70,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError("transformers' Trainer needs accelerate, which is not installed: pip install 'accelerate>=1.1'.")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU on this machine.")
-    with tempfile.TemporaryDirectory(prefix="raylab-training-", ignore_cleanup_errors=True) as folder, _one_thread():
+    with tempfile.TemporaryDirectory(prefix="raylab-training-", ignore_cleanup_errors=True) as folder, one_thread():
         rows = [_measured(name, scale, args, Path(folder)) for scale in args.scale or SCALES for name in args.case or CASES]
     least = min(rows, key=lambda row: row["ratio"])
     named = ("case", "scale", "ratio", "ours", "peer", "loss_ours", "loss_peer")
@@ -204,13 +204,3 @@ class _Clock:
     def step_s(self) -> float:
         """The mean of those after the first ones."""
         return (self.ends[-1] - self.ends[WARM_STEPS - 1]) / (len(self.ends) - WARM_STEPS)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -25,6 +25,7 @@ from raylab.training.evaluation import BATCH, score
 from raylab.training.memory import Memory
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress
+from raylab.training.threads import one_thread
 from raylab.trial import Execution, device_of, run_recipe
 
 MEASURED_STEPS = 6
@@ -213,13 +214,10 @@ def _measured(recipes: Sequence[Recipe], data: Prepared, counter: Counter, gpus:
             if part.steps:
                 alone.setdefault(part.kind, {})[part.flops] = only
     plain = replace(working[-1], stages=())
-    parallel, threads = Parallel(device=device_of(gpus)), torch.get_num_threads()
-    torch.set_num_threads(1)  # as on a lane
-    try:
+    parallel = Parallel(device=device_of(gpus))
+    with one_thread():
         lines = {kind: _line(found, data, parallel) for kind, found in alone.items()}
         answer_s, start_s = _scoring(plain, data, parallel)
-    finally:
-        torch.set_num_threads(threads)
     return Pace(steps=lines, answer_s=answer_s, start_s=start_s)
 
 

@@ -10,6 +10,7 @@ from raylab.masking.learned.product import Learner
 from raylab.masking.policies.learned import Learned
 from raylab.search.comparison.declared import At
 from raylab.training.progress import Progress
+from raylab.training.threads import one_thread
 
 TOLD_EVERY_S = 10.0
 
@@ -25,10 +26,11 @@ def learned(at: At, how: Learner, data: Prepared | None = None) -> Learned:
 def _told(at: At, steps: Generator[Progress, None, Path], what: str, begun: float) -> None:
     """Learn, and say how far it is, now and then."""
     told, step = begun, None
-    for step in steps:
-        now = time.monotonic()
-        if now - told >= TOLD_EVERY_S:
-            told, left_s = now, (now - begun) / step.step * (step.steps - step.step)
-            at.tell(f"{what}: step {step.step} of {step.steps}, about {left_s:.0f} s left")
+    with one_thread():
+        for step in steps:
+            now = time.monotonic()
+            if now - told >= TOLD_EVERY_S:
+                told, left_s = now, (now - begun) / step.step * (step.steps - step.step)
+                at.tell(f"{what}: step {step.step} of {step.steps}, about {left_s:.0f} s left")
     if step is not None:
         at.tell(f"{what} learned in {time.monotonic() - begun:.0f} s")
