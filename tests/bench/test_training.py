@@ -1,6 +1,7 @@
 """Both sides of the bench on the atlas's invented passages, for a few steps; what they take is no matter here."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from raylab.app.cli import main
 from raylab.bench import training
 from raylab.data import atlas
+from raylab.data.task import TaskData
 
 pytest.importorskip("accelerate", reason="transformers' Trainer needs accelerate")
 ROW: dict[str, Any] = {
@@ -17,9 +19,19 @@ ROW: dict[str, Any] = {
 RESULT = {**ROW, "rounds": 3, "device": "cpu", "precision": "float32", "rows": [ROW]}
 
 
+@pytest.fixture
+def task() -> TaskData:
+    """The invented passages, three times over, which fill a batch."""
+    once = atlas.fixture()
+    corpus = tuple(replace(passage, id=f"{passage.id} {time}") for time in range(3) for passage in once.corpus)
+    return replace(once, corpus=corpus)
+
+
 @pytest.mark.parametrize("case", training.CASES)
-def test_both_sides_learn_a_case(case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(atlas, "load", atlas.fixture)
+def test_both_sides_learn_a_case(
+    case: str, task: TaskData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(atlas, "load", lambda: task)
     main(["bench", "training", "--case", case, "--scale", "tiny", "--rounds", "2", "--steps", "12", "--json"])
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["ours"] > 0 and result["peer"] > 0 and result["ratio"] > 0
