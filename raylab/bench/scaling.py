@@ -56,7 +56,7 @@ STEPS = ("data", "masking", "forward_backward", "exchange", "optimizer")  # the 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the number of rounds and workers, and the size of a run."""
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each lane, of two runs (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each lane, of two runs (default: 5)")
     parser.add_argument("--workers", type=int, default=2, metavar="W", help="workers of the larger lane (default: 2)")
     parser.add_argument("--tokens", type=int, default=60_000, metavar="N", help="corpus tokens of a run (default: 60000)")
 
