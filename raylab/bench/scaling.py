@@ -14,7 +14,7 @@ the rows. In processor time each of two spends about 0.6 of what one alone spend
 about 1.7. A larger model comes no closer at the same batch, since what is exchanged grows with it (small: 1.65 in processor
 time); a larger batch does (128 rows instead of 32: 2). The rest is lost in waits: whatever else runs on one of the cores,
 Ray's own processes among them (a twentieth of a core together), holds up both workers; and many processors run one core
-faster than two. On a virtual machine of two cores three measurements gave 1.58, 1.59 and 1.66.
+faster than two. On a virtual machine of two cores five measurements gave 1.56 to 1.66.
 """
 
 import argparse

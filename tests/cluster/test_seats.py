@@ -12,6 +12,7 @@ from raylab.recipe import Recipe
 from raylab.search.ledger import Ledger, Study, read_events
 from raylab.search.study import Request
 from raylab.seeds import Seeds
+from raylab.training.threads import one_thread
 from raylab.trial import Execution, run_recipe
 from tests import tiny
 
@@ -25,6 +26,7 @@ def request(name: str, recipe: Recipe, number: int) -> Request:
     )  # fmt: skip
 
 
+@pytest.mark.long  # lanes, and the same runs again
 def test_runs_that_share_a_worker_are_those_alone(tmp_path: Path) -> None:
     data = tiny.prepared(tmp_path)
     study = Study(name=f"seats-{os.getpid()}", settings={}, data={}, environment={}, created=time.time())
@@ -38,7 +40,8 @@ def test_runs_that_share_a_worker_are_those_alone(tmp_path: Path) -> None:
     assert set(begun[:3]) - set(ended[:1]), "they were at work at once"
     assert study.runs["broken"].state == "failed"
     for number, recipe in enumerate(RECIPES):
-        *_, alone = run_recipe(recipe, Execution(data=data, seeds=Seeds.of(0, number)))
+        with one_thread():
+            *_, alone = run_recipe(recipe, Execution(data=data, seeds=Seeds.of(0, number)))
         found = study.runs[f"run{number}"]
         assert found.error is None
         assert found.metrics["dev_bits_per_answer"] == pytest.approx(alone.metrics["dev_bits_per_answer"], rel=2e-4)  # type: ignore[union-attr]
