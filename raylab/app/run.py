@@ -10,6 +10,7 @@ from raylab.app.data_options import add_data_arguments, add_source_arguments, re
 from raylab.app.steps import Teller
 from raylab.app.storage import add_storage_argument
 from raylab.errors import Diverged, OutOfMemory, UserError
+from raylab.recipe import Recipe, decode
 
 HELP = "run one recipe with one seed, without a search"
 
@@ -38,12 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit 0 with scores on dev and test, 1 if the run diverged or did not fit. Stopped, it goes on from its checkpoint."""
-    from raylab.recipe import Recipe, decode
     from raylab.registry import add_plugins
 
     for folder in args.plugins:
         add_plugins(folder)
-    recipe = decode(Recipe, _read(args.recipe))
+    recipe = read_recipe(args.recipe, str(args.recipe))
     if args.save and args.save.exists() and any(args.save.iterdir()):
         raise UserError(f"--save {args.save} is not empty. Give a new folder.")
     if args.threads < 1:
@@ -61,15 +61,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> Any:
+def read_recipe(path: Path, told: str) -> Recipe:
+    """The recipe in a JSON file. told: how messages name the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return decode(Recipe, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError(
-            f"cannot read {path}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`."
+            f"cannot read {told}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`."
         ) from error
     except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}.") from error
+        raise UserError(f"{told} is not JSON: {error}.") from error
 
 
 def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:

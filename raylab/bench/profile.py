@@ -10,7 +10,6 @@ to.
 """
 
 import argparse
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,19 +20,21 @@ import torch
 
 from raylab.app.console import console, table
 from raylab.app.preparation import load_prepared
+from raylab.app.run import read_recipe
 from raylab.bench import Compared
 from raylab.data.source import DataRequest
 from raylab.errors import UserError
 from raylab.masking.policies.uniform import Uniform
 from raylab.models.peaks import peak_flops
 from raylab.models.sizes import SIZES
-from raylab.recipe import ModelSpec, Recipe, decode
+from raylab.recipe import ModelSpec, Recipe
 from raylab.search.study import RUNGS
 from raylab.seeds import Seeds
 from raylab.stages.denoise import Denoise
 from raylab.stages.finetune import Finetune
 from raylab.training.parallel import Parallel
 from raylab.training.progress import Progress, Result
+from raylab.training.threads import one_thread
 from raylab.trial import Execution, run_recipe
 
 HELP = "where the seconds of a trial go, by part and by stage, with operations a step"
@@ -59,8 +60,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no GPU on this machine.")
     recipe = _recipe(args)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(prefix="raylab-profile-", ignore_cleanup_errors=True) as folder:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="raylab-profile-", ignore_cleanup_errors=True) as folder:
         _, data = load_prepared(_request(args), recipe.base, Path(folder))
         device = torch.device(args.device)
         execution = Execution(
@@ -124,12 +124,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         stage = Denoise(policy=Uniform(), budget_tokens=tokens)
         finetune = Finetune(steps=max(1, round(tokens / budget_tokens * finetune_steps)))
         return Recipe(base=ModelSpec(scale=args.scale), stages=(stage,), task=args.dataset, finetune=finetune)
-    try:
-        return decode(Recipe, json.loads(args.recipe.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(f"cannot read --recipe {args.recipe}: {error.strerror}. Give a recipe's JSON file.") from error
-    except ValueError as error:
-        raise UserError(f"--recipe {args.recipe} is not JSON: {error}.") from error
+    return read_recipe(args.recipe, f"--recipe {args.recipe}")
 
 
 def _stage(name: str, steps: list[Progress], peak: float | None) -> dict[str, Any]:

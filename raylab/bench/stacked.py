@@ -111,7 +111,7 @@ def _timed(works: list[Work], together: bool, device: torch.device) -> float:
     begun = time.perf_counter()
     if not (together and stacked(works, used)):
         for work in works:
-            work.settle(work.compute)
+            work.settle()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - begun

@@ -37,7 +37,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Work:
-    """One micro-batch of one model, whose gradient is wanted. share: what the summed loss is multiplied by. seed: of dropout."""
+    """One micro-batch of one model, whose gradient is wanted. share: what the summed loss is multiplied by. seed: of dropout.
+
+    waited_s: for others, before it was computed and while they were; of what it took together with them a part is its own.
+    """
 
     model: nn.Module
     loss: Loss
@@ -45,6 +48,7 @@ class Work:
     share: float
     seed: int
     precision: str = "float32"
+    waited_s: float = field(default=0.0, init=False)
     result: torch.Tensor | None = field(default=None, init=False)
     error: BaseException | None = field(default=None, init=False)
 
@@ -60,10 +64,10 @@ class Work:
         """Has it been computed, or failed?"""
         return self.result is not None or self.error is not None
 
-    def settle(self, compute: Callable[[], torch.Tensor]) -> None:
-        """Keep what comes of it."""
+    def settle(self) -> None:
+        """Compute it, and keep what comes of that."""
         try:
-            self.result = compute()
+            self.result = self.compute()
         except Exception as error:  # the run's own, raised where it waits
             self.error = error
 
@@ -71,7 +75,7 @@ class Work:
         """What works must have in common to be stacked: the loss, and the shapes of weights and of rows."""
         batch = self.batch
         if type(batch) is not MicroBatch:  # it says more of its rows than tensors can
-            return (id(self),)
+            return (self,)
         weights = tuple((name, tuple(p.shape), p.dtype, p.requires_grad) for name, p in self.model.named_parameters())
         rows = tuple(batch.input_ids_BT.shape[1:-1]), batch.labels_BU.ndim, batch.segments_BT is None
         return self.loss, self.precision, type(self.model), rows, weights
@@ -139,12 +143,14 @@ class Company:
     def gradients(self, work: Work) -> torch.Tensor:
         """Add the work's gradient to its model's parameters, together with the others' where that pays; return its summed loss,
         detached. Raises what the computation raised for this work."""
+        begun = time.perf_counter()
         self._waiting.append(work)
         while not work.over():
             if len(self._waiting) == self._inside:
                 self._compute()
             else:
                 self._turn.wait()
+        work.waited_s += time.perf_counter() - begun
         if work.error is not None:
             raise work.error
         assert work.result is not None
@@ -156,7 +162,13 @@ class Company:
             groups[work.shape()].append(work)
         self._waiting.clear()
         for shape, works in groups.items():
-            _computed(works, self._choices.setdefault((*shape, len(works)), _Choice()))
+            begun = time.perf_counter()
+            if len(works) > 1:
+                _computed(works, self._choices.setdefault((*shape, len(works)), _Choice()))
+            else:
+                works[0].settle()
+            for work in works:
+                work.waited_s -= (time.perf_counter() - begun) / len(works)
         self._turn.notify_all()
 
 
@@ -186,20 +198,21 @@ class _Choice:
 
 def _computed(works: Sequence[Work], choice: _Choice) -> None:
     """Compute works of one shape."""
-    device = works[0].batch.labels_BU.device
-    stack = len(works) > 1 and choice.stack()
-    begun = _now(device)
+    device, measured = works[0].batch.labels_BU.device, choice.settled is None
+    begun = _done(device) if measured else 0.0
+    stack = choice.stack()
     if stack and not stacked(works, choice.used):
         choice.settled = stack = False
     if not stack:
         for work in works:
-            work.settle(work.compute)
+            work.settle()
         choice.used = frozenset(name for name, p in works[0].model.named_parameters() if p.grad is not None)
-    if len(works) > 1 and choice.settled is None:
-        choice.took(stack, _now(device) - begun)
+    if choice.settled is None:
+        choice.took(stack, _done(device) - begun)
 
 
-def _now(device: torch.device) -> float:
+def _done(device: torch.device) -> float:
+    """The time, once the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -208,17 +221,17 @@ def _now(device: torch.device) -> float:
 def stacked(works: Sequence[Work], used: Set[str]) -> bool:
     """Compute them as one model; False, and nothing is changed, if that can not be. used: the weights that get a gradient: one
     of zeros would let the optimizer decay the others."""
-    weights, buffers = stack_module_state([work.model for work in works])
     try:
-        gradients, losses_K = _mapped(works, {name: weight.detach() for name, weight in weights.items()}, buffers)
-    except RuntimeError as error:  # torch's own, for what can not be mapped, or for which there is no room
-        _log.info("steps are computed one after the other: %s", str(error).strip().splitlines()[0])
+        gradients, losses_K = _mapped(works)
+        # laid out as the parameter is: a fused optimizer reads both alike
+        own = {name: [gradient.contiguous() for gradient in gradients[name]] for name in used}
+    except Exception as error:  # a model's code that can not be mapped raises what it likes; alone it raises what is the run's
+        _log.info("steps are computed one after the other: %s", (str(error).strip().splitlines() or [repr(error)])[0])
         return False
     for number, work in enumerate(works):
         for name, parameter in work.model.named_parameters():
             if name in used:
-                gradient = gradients[name][number].contiguous()  # a fused optimizer reads it as the parameter is laid out
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                parameter.grad = own[name][number] if parameter.grad is None else parameter.grad.add_(own[name][number])
         work.result = losses_K[number]
     return True
 
@@ -234,11 +247,11 @@ class _Scored(nn.Module):
         return self.loss(self.model, batch)
 
 
-def _mapped(
-    works: Sequence[Work], weights: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor]
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def _mapped(works: Sequence[Work]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """The gradients of all weights (K, ...), and every work's summed loss (K,)."""
     first, batches = works[0], [work.batch for work in works]
+    parameters, buffers = stack_module_state([work.model for work in works])
+    weights = {name: weight.detach() for name, weight in parameters.items()}
     scored = _Scored(first.model, first.loss)
 
     def loss(weights: Any, buffers: Any, share: Any, ids_BT: Any, there_BT: Any, labels_BU: Any, segments_BT: Any) -> Any:

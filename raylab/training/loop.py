@@ -76,10 +76,10 @@ def train(
         with parallel.adding_gradients(parameters):
             batch = training.batches(step)
             clock.lap("data", masking=batch.masking_s)
-            loss = fit.attempt(
+            loss, waited_s = fit.attempt(
                 partial(_accumulate, model, parameters, batch, training, step, parallel), batch.micro_batch, batch.width
             )
-            clock.lap("forward_backward")
+            clock.lap("forward_backward", waiting=waited_s)
         clock.lap("exchange")
         rate = training.optimization.set_rate(optimizer, step, training.steps)
         nn.utils.clip_grad_norm_(parameters, training.optimization.clip)
@@ -99,18 +99,19 @@ def train(
 def _accumulate(
     model: nn.Module, parameters: Sequence[nn.Parameter], batch: StepBatch, training: Training, step: int, parallel: Parallel,
     rows: int,
-) -> torch.Tensor:  # fmt: skip
+) -> tuple[torch.Tensor, float]:  # fmt: skip
     """Leave this worker's part of the global mean loss's gradient in the parameters, computed `rows` rows at a time;
-    return its summed loss."""
+    return its summed loss, and the seconds that it waited for other runs of the process."""
     forget_gradients(parameters)  # what an attempt with more rows left
-    total = torch.zeros((), device=parallel.device)
+    total, waited_s = torch.zeros((), device=parallel.device), 0.0
     for number, micro in enumerate(batch.micro_batches(rows)):
         work = Work(
             model=model, loss=training.loss, batch=micro, share=1 / batch.target_tokens, precision=training.precision,
             seed=derive(training.seed, "dropout", step, parallel.rank) + number,
         )  # fmt: skip
         total += parallel.company.gradients(work) if parallel.company else work.compute()
-    return total
+        waited_s += work.waited_s
+    return total, waited_s
 
 
 def _checked(loss: float, step: int, training: Training) -> float:

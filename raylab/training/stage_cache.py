@@ -34,7 +34,7 @@ LIMIT_BYTES = 20 * 10**9
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """What is kept of a prefix of `stages` stages. cost: what it took to train. by: the key of the run that trained it, and
-    totals: what that run had used by then (raylab.trial.Totals)."""
+    totals: what that run had used by then (raylab.training.totals)."""
 
     stages: int
     folder: Path

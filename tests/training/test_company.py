@@ -176,6 +176,43 @@ def test_one_works_at_a_time() -> None:
     assert most == 1
 
 
+def test_what_cannot_be_stacked_keeps_nobody_waiting(data: Prepared, stacks: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever putting the models together raises: a lack of memory, say."""
+
+    def fails(models: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(company, "stack_module_state", fails)
+    recipe = tiny.recipe(learning_rate=3e-4)
+    shared = together([job(recipe, data, 0), job(recipe, data, 1)])
+    assert stacks and not any(stacks)
+    assert [losses for losses, _ in shared] == [job(recipe, data, n)(Parallel())[0] for n in (0, 1)]
+
+
+def test_a_run_is_told_what_it_waited_for_others(data: Prepared, stacks: list[int]) -> None:
+    recipe = tiny.recipe()
+
+    def parts(parallel: Parallel) -> Any:
+        *_, result = run_recipe(recipe, Execution(data=data, seeds=tiny.SEEDS, parallel=parallel))
+        return result.seconds
+
+    one, other = together([parts, parts])
+    computed = one["forward_backward"] + other["forward_backward"]
+    assert computed == pytest.approx(2 * one["forward_backward"], rel=0.5), "what they took together is shared"
+    assert min(one["waiting"], other["waiting"]) > 0.5 * min(one["forward_backward"], other["forward_backward"])
+
+
+def test_works_that_nobody_can_join_leave_nothing_behind() -> None:
+    shared = Company()
+    model = torch.nn.Linear(2, 1)
+    ones = torch.ones((1, 2), dtype=torch.long)
+    batch = company.MicroBatch(input_ids_BT=ones, attention_BT=ones.bool(), labels_BU=ones)
+    with shared.member():
+        for _ in range(3):
+            shared.gradients(Work(model=model, loss=lambda m, b: m(b.input_ids_BT.float()).sum(), batch=batch, share=1.0, seed=0))
+    assert not shared._choices
+
+
 def test_stacking_is_chosen_by_what_it_takes() -> None:
     slow, quick = company._Choice(), company._Choice()
     for choice, seconds in ((slow, 2.0), (quick, 0.5)):

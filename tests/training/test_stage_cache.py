@@ -12,7 +12,7 @@ from raylab.recipe import Recipe, stage_keys
 from raylab.seeds import Seeds
 from raylab.storage import Storage
 from raylab.training.stage_cache import StageCache, entries, prune
-from raylab.trial import Totals
+from raylab.training.totals import Totals
 from tests import tiny
 
 RECIPE = replace(tiny.recipe(dropout=0.1), stages=tiny.recipe().stages * 2)
