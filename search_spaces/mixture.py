@@ -1,9 +1,9 @@
 """Which tasks should a model learn before its own, in which proportions, and how?
 
 Searched: the tasks (`--sources`) and their proportions, either given one by one, where a task may be left out, or by size,
-levelled by a temperature; how their losses are scaled; how much R3F steadies the model; for how long, and how fast. After
-Aghajanyan et al. 2021 (MUPPET), who find proportions by size the best of theirs: these are the baseline. Beside it stands
-the same finetuning with nothing learned before.
+levelled by a temperature; how their losses are scaled; how much R3F steadies the model; for how long (a half or a quarter of
+the finetuning: every trial pays for both), and how fast. After Aghajanyan et al. 2021 (MUPPET), who find proportions by size
+the best of theirs: these are the baseline. Beside it stands the same finetuning with nothing learned before.
 
 The sources come with those first whose words are most like the target's (after Lange et al. 2021; our reading), and the first
 mixtures that are tried follow that order.
@@ -33,13 +33,13 @@ def recipe(choose: Chooser, setting: Setting) -> Recipe:
         temperature = 1.0
     else:
         mixture, temperature = {}, choose.number("temperature", 1.0, 8.0, default=1.0, log=True)
-    longest = setting.finetune_steps
+    half = max(1, setting.finetune_steps // 2)
     lowest, usual, highest = RATES["checkpoint" if setting.base.pretrained else "random"]
     stage = PreFinetune(
         tasks=tuple(mixture) or setting.sources, weights=tuple(mixture.values()), temperature=temperature,
         loss_scaling=choose.option("loss_scaling", (True, False)),
         robustness=choose.option("robustness", (0.0, 0.1, 1.0)),
-        steps=choose.option("steps", (longest, max(1, longest // 2))), batch_size=setting.batch_size,
+        steps=choose.option("steps", tuple(dict.fromkeys((half, max(1, half // 2))))), batch_size=setting.batch_size,
         optimization=Optimization(
             learning_rate=choose.number("learning_rate", lowest, highest, default=usual, log=True), warmup=0.1, decay=0.4
         ),

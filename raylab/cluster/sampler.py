@@ -33,7 +33,7 @@ from raylab.cluster.trial import INFEASIBLE, OBJECTIVE
 from raylab.search.ledger import ENDED, Run, infeasible
 from raylab.search.listed import listed
 from raylab.search.proposal import Tried, propose
-from raylab.search.space import Chooser, Domain, Setting, Space
+from raylab.search.space import Chooser, Domain
 from raylab.search.study import Conduct, Request, numbers_due
 from raylab.seeds import derive
 
@@ -74,7 +74,6 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 Config = Callable[[dict[str, Any]], dict[str, Any]]  # the config that Tune gives a trial, of a request in plain form
 Stop = Callable[[], bool]  # asked before every suggestion; True ends exploration
-Proposes = Callable[[Space, Setting, Sequence[Tried], np.random.Generator], dict[str, Any]]  # the values to try next
 
 
 def sampler(conduct: Conduct, config: Config, stop: Stop) -> Searcher:
@@ -119,12 +118,12 @@ class ListSampler(_FromLedger):
 
 
 class OptunaSampler(_FromLedger, OptunaSearch):
-    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed. proposes: what proposes in its place
-    once the space's starts have been tried; the sampler then draws only what the proposal leaves open."""
+    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed. proposes: whether
+    raylab.search.proposal proposes in its place once the space's starts have been tried; it then draws only what that leaves open."""
 
     def __init__(
         self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler],
-        proposes: Proposes | None = None,
+        proposes: bool = False,
     ) -> None:  # fmt: skip
         self.conduct, self.config, self.stop, self.due = conduct, config, stop, numbers_due(conduct.study)
         self.proposes = proposes
@@ -160,13 +159,14 @@ class OptunaSampler(_FromLedger, OptunaSearch):
         """The config of the next trial, or FINISHED."""
         if self.stop():
             return Searcher.FINISHED
-        number, setting = next(self.due), self.conduct.settings.setting
+        number, settings, space = next(self.due), self.conduct.settings, self.conduct.space
         if self.proposes and not self._ot_study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            rng = np.random.default_rng(derive(self.conduct.settings.seed, "sampler", number))
-            self._ot_study.enqueue_trial(self.proposes(self.conduct.space, setting, self._tried(), rng))
+            rng = np.random.default_rng(derive(settings.seed, "sampler", number))
+            proposed = propose(space, settings.setting, self._tried(), rng, trials=settings.trials)
+            self._ot_study.enqueue_trial(proposed)
         trial = self._ot_trials[trial_id] = self._ot_study.ask()
-        draw = Draw(trial, setting.fixed)
-        recipe = self.conduct.space.recipe(draw, setting)
+        draw = Draw(trial, settings.setting.fixed)
+        recipe = space.recipe(draw, settings.setting)
         return self._asked(self.conduct.explore_request(recipe, draw.values, number))
 
     def _tried(self) -> list[Tried]:
@@ -208,7 +208,7 @@ def _tpe(seed: int) -> TPESampler:
 
 
 SAMPLERS: Mapping[str, Callable[[Conduct, Config, Stop], Searcher]] = {
-    "gp": partial(OptunaSampler, algorithm=RandomSampler, proposes=propose),
+    "gp": partial(OptunaSampler, algorithm=RandomSampler, proposes=True),
     "tpe": partial(OptunaSampler, algorithm=_tpe),
     "random": partial(OptunaSampler, algorithm=RandomSampler),
     "list": ListSampler,

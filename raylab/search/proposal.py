@@ -1,6 +1,6 @@
 """What to try next, by expected improvement over a noise-aware surrogate (raylab.search.surrogate).
 
-The first trials are drawn evenly. Then a Gaussian process is fitted to all scores so far, and the recipe is proposed of
+The first trials are drawn evenly: a dozen, or half of a search that has less than two dozen. Then a Gaussian process is fitted to all scores so far, and the recipe is proposed of
 which most improvement is expected (Jones, Schonlau & Welch 1998) over the best *estimate* so far: not the best score,
 which is the luckiest. The candidates are even draws of the space and neighbours of what is estimated best, differing in one
 or two choices; both are drawn by the space's own function, so that choices that depend on others are drawn as it says.
@@ -29,7 +29,7 @@ from raylab.search.scale import at, share_of
 from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.search.surrogate import Coordinates, Surrogate, Vector
 
-EVEN = 12  # trials before the surrogate is asked
+EVEN = 12  # trials before the surrogate is asked, at most half of a search
 DRAWS = 400  # candidates from the whole space
 PARENTS, CHILDREN = 8, 50  # candidates near the best
 CEILING = 0.75  # quantile of the losses above which all are alike
@@ -48,10 +48,10 @@ class Tried:
     loss: float | None = None
 
 
-def propose(space: Space, setting: Setting, tried: Sequence[Tried], rng: np.random.Generator) -> dict[str, Any]:
-    """The values of the recipe to try next."""
+def propose(space: Space, setting: Setting, tried: Sequence[Tried], rng: np.random.Generator, *, trials: int) -> dict[str, Any]:
+    """The values of the recipe to try next, in a search of so many trials."""
     known = [trial for trial in tried if trial.loss is not None]
-    if len(known) < EVEN or not any(map(_finite, known)):
+    if len(known) < min(EVEN, trials // 2) or not any(map(_finite, known)):
         return _new([_even(space, setting, rng)[0] for _ in range(DRAWS)], tried)[0]
     known = sorted(known, key=lambda trial: trial.loss or 0.0)[:MOST]
     drawn = [_even(space, setting, rng) for _ in range(DRAWS)]

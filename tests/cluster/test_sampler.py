@@ -225,7 +225,8 @@ def test_what_cannot_run_is_avoided(name: str, rebuilt: bool, tmp_path: Path, da
 
 
 def test_gp_finds_the_better_region(tmp_path: Path, data: Prepared) -> None:
-    asked = proposals(sampler(conduct_in(tmp_path / "s", data, sampler="gp")[0], lambda request: request, lambda: False), 40)
+    conduct, _ = conduct_in(tmp_path / "s", data, sampler="gp", trials=40)
+    asked = proposals(sampler(conduct, lambda request: request, lambda: False), 40)
     scores = [bits(decode(Recipe, request["recipe"])) for request in asked]
     assert sum(scores[28:]) / 12 < sum(scores[:12]) / 12 - 1
 

@@ -1,6 +1,7 @@
 """Proposals by expected improvement, in a space whose choices depend on each other."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from raylab.search.simplex import Simplex
 from raylab.search.space import Chooser, Domain, Setting, Space
 from raylab.search.surrogate import Coordinates, Surrogate
 
+TRIALS = 2 * EVEN
 SETTING = Setting(task="t", base=ModelSpec(), policies=(), budget_tokens=1, finetune_steps=1)
 
 
@@ -44,7 +46,7 @@ def searched(trials: int, seed: int, noise: float = 0.0, setting: Setting = SETT
     tried: list[Tried] = []
     for number in range(trials):
         rng = np.random.default_rng([seed, number])
-        values = propose(SPACE, setting, tried, rng)
+        values = propose(SPACE, setting, tried, rng, trials=TRIALS)
         tried.append(Tried(values=values, loss=loss({"kind": "knob", **values}) + noise * rng.standard_normal()))
     return tried
 
@@ -62,6 +64,18 @@ def test_the_first_are_drawn_evenly_and_the_same_draws_propose_the_same() -> Non
     assert {trial.values["kind"] for trial in first[:EVEN]} == {"plain", "knob"}
 
 
+def test_a_small_search_asks_the_surrogate_for_its_second_half() -> None:
+    """With the same draws: where the surrogate is not asked yet, the score of a trial changes nothing of the next."""
+    tried = searched(EVEN // 2, 0)
+    worse = [replace(trial, loss=-(trial.loss or 0.0)) for trial in tried]
+
+    def proposed(known: list[Tried], trials: int) -> dict[str, Any]:
+        return propose(SPACE, SETTING, known, np.random.default_rng(3), trials=trials)
+
+    assert proposed(tried, TRIALS) == proposed(worse, TRIALS)
+    assert proposed(tried, EVEN) != proposed(worse, EVEN)
+
+
 def test_choices_that_depend_on_others_are_there_when_they_should_be() -> None:
     for trial in searched(EVEN + 6, 1):
         assert ("knob.size" in trial.values) == (trial.values["kind"] == "knob")
@@ -75,8 +89,8 @@ def test_nothing_is_proposed_twice_while_anything_is_left() -> None:
 
 def test_what_is_at_work_is_not_proposed_again_and_repels() -> None:
     tried = searched(20, 0)
-    first = propose(SPACE, SETTING, tried, np.random.default_rng(7))
-    second = propose(SPACE, SETTING, [*tried, Tried(values=first)], np.random.default_rng(7))
+    first = propose(SPACE, SETTING, tried, np.random.default_rng(7), trials=TRIALS)
+    second = propose(SPACE, SETTING, [*tried, Tried(values=first)], np.random.default_rng(7), trials=TRIALS)
     assert second != first
 
 
@@ -84,19 +98,19 @@ def test_what_cannot_run_is_avoided() -> None:
     """High rates diverge, just behind the best."""
     tried: list[Tried] = []
     for number in range(34):
-        values = propose(SPACE, SETTING, tried, np.random.default_rng([0, number]))
+        values = propose(SPACE, SETTING, tried, np.random.default_rng([0, number]), trials=TRIALS)
         tried.append(Tried(values=values, loss=math.inf if values["rate"] > 0.02 else -values["rate"]))
     assert sum(trial.values["rate"] > 0.02 for trial in tried[-12:]) <= 5
 
 
 def test_with_nothing_but_what_cannot_run_it_draws_on() -> None:
     tried = [Tried(values=trial.values, loss=math.inf) for trial in searched(EVEN + 3, 0)]
-    assert propose(SPACE, SETTING, tried, np.random.default_rng(0))["kind"] in ("plain", "knob")
+    assert propose(SPACE, SETTING, tried, np.random.default_rng(0), trials=TRIALS)["kind"] in ("plain", "knob")
 
 
 def test_equal_scores_are_no_error() -> None:
     tried = [Tried(values=trial.values, loss=1.0) for trial in searched(EVEN + 3, 0)]
-    assert propose(SPACE, SETTING, tried, np.random.default_rng(0))["kind"] in ("plain", "knob")
+    assert propose(SPACE, SETTING, tried, np.random.default_rng(0), trials=TRIALS)["kind"] in ("plain", "knob")
 
 
 def test_the_worst_count_alike() -> None:
