@@ -118,8 +118,8 @@ class ListSampler(_FromLedger):
 
 
 class OptunaSampler(_FromLedger, OptunaSearch):
-    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed. proposes: whether
-    raylab.search.proposal proposes in its place once the space's starts have been tried; it then draws only what that leaves open."""
+    """One of Optuna's samplers over a study's space. algorithm: makes it, from a seed. proposes: whether raylab.search.proposal
+    proposes in its place once the space's starts have been tried; the sampler then draws only what that leaves open."""
 
     def __init__(
         self, conduct: Conduct, config: Config, stop: Stop, *, algorithm: Callable[[int], BaseSampler],

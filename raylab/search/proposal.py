@@ -1,9 +1,10 @@
 """What to try next, by expected improvement over a noise-aware surrogate (raylab.search.surrogate).
 
-The first trials are drawn evenly: a dozen, or half of a search that has less than two dozen. Then a Gaussian process is fitted to all scores so far, and the recipe is proposed of
-which most improvement is expected (Jones, Schonlau & Welch 1998) over the best *estimate* so far: not the best score,
-which is the luckiest. The candidates are even draws of the space and neighbours of what is estimated best, differing in one
-or two choices; both are drawn by the space's own function, so that choices that depend on others are drawn as it says.
+The first trials are drawn evenly: a dozen, or half of a search that has less than two dozen. Then a Gaussian process is
+fitted to all scores so far, and the recipe is proposed of which most improvement is expected (Jones, Schonlau & Welch 1998)
+over the best *estimate* so far: not the best score, which is the luckiest. The candidates are even draws of the space and
+neighbours of what is estimated best, differing in one or two choices; both are drawn by the space's own function, so that
+choices that depend on others are drawn as it says.
 
 Where the noise of a run is large against what is still unknown of a recipe, one more run of its like teaches little: expected
 improvement is augmented for that (Huang, Allen, Notz & Zeng 2006, J. Glob. Optim. 34). Three more rules, each for a reason:
