@@ -109,7 +109,10 @@ class InventedStudy:
         self.now += 8
         figures = _figures(score) if state == "finished" else {}
         self._write(
-            "end", key=key, state=state, metrics={"tokens": 300_000, "target_tokens": 45_000, "flops": 1.8e12, **figures},
+            "end", key=key, state=state, metrics={
+                "tokens": 300_000, "target_tokens": 45_000, "flops": 1.8e12, "positions": 400_000, "padding_share": 0.125,
+                **figures,
+            },
             scores={"test": {"bits_per_answer": [round(score, 3)] * 3}} if figures else {},
             seconds={"start": 0.4, "data": 0.3, "masking": 0.1, "forward_backward": 14.2, "optimizer": 1.5, "rungs": 2.2,
                      "evaluation": 1.1, "checkpoint": 0.1, "waiting": 0.0, "total": 19.9},

@@ -51,6 +51,9 @@ def test_the_result_counts_what_the_steps_used(whole: tiny.Trace) -> None:
     assert told["tokens"] == sum(p.corpus_tokens for p in whole.steps)
     assert told["target_tokens"] == sum(p.target_tokens for p in whole.steps)
     assert told["flops"] == pytest.approx(sum(p.flops for p in whole.steps))
+    assert told["positions"] == sum(p.positions for p in whole.steps)
+    assert told["padding_share"] == pytest.approx(sum(p.padding for p in whole.steps) / told["positions"])
+    assert 0 < told["padding_share"] < 1
     assert all(p.corpus_tokens == 0 for p in whole.steps if p.stage == "1-finetune")
     seconds = whole.result.seconds
     assert seconds["total"] == pytest.approx(sum(s for part, s in seconds.items() if part != "total"))

@@ -94,10 +94,11 @@ def show(result: Mapping[str, Any]) -> None:
     console().print()
     stages = [
         [stage["stage"], str(stage["steps"]), f"{1e3 * stage['step_s']:.1f}", f"{stage['step_flops'] / 1e9:.2f}",
+         f"{stage['padding_share']:.1%}",
          f"{stage['flops_per_s'] / 1e9:.1f}", "not measured" if stage["mfu"] is None else f"{stage['mfu']:.1%}"]
         for stage in result["stages"]
     ]  # fmt: skip
-    console().print(table("stage", ">steps", ">ms a step", ">GFLOP a step", ">GFLOP/s", ">MFU", rows=stages))
+    console().print(table("stage", ">steps", ">ms a step", ">GFLOP a step", ">padding", ">GFLOP/s", ">MFU", rows=stages))
     held = ", ".join(f"{place} {size / 2**20:,.0f} MiB" for place, size in result["peak_memory_bytes"].items())
     console().print(f"\nMost memory held: {held}.")
     share = result["shares"].get("rungs", 0.0)
@@ -134,6 +135,7 @@ def _stage(name: str, steps: list[Progress], peak: float | None) -> dict[str, An
     inputs, targets = (sum(getattr(step, kind) for step in counted) for kind in ("input_tokens", "target_tokens"))
     return {
         "stage": name.split("-", 1)[-1], "steps": len(steps), "step_s": seconds / len(counted),
+        "padding_share": sum(step.padding for step in counted) / max(1, sum(step.positions for step in counted)),
         "step_flops": flops / len(counted), "flops_per_s": flops / seconds, "tokens_per_s": (inputs + targets) / seconds,
         "mfu": None if peak is None else flops / seconds / peak,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.lineage import continues
 from raylab.search.measure import Measure
-from raylab.search.predicted import own_total
+from raylab.search.predicted import own_total, padding_share
 
 KEY, STUDY_ID, STATE = "raylab.key", "raylab.study_id", "raylab.state"
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
@@ -121,7 +121,7 @@ def study_metrics(study: Study) -> Iterator[Metric]:
         **_prefixed("verdict", {name: verdict.get(name) for name in ("difference", "low", "high", "seeds")}, "/"),
         **{name: verdict.get(name) for name in ("score", "score_low", "score_high", "n_seeds")},
         **_prefixed("trials", study.counts(), "/"), **total,
-        "seconds/total": round(study.updated - study.created, 1),
+        "padding_share": padding_share(study), "seconds/total": round(study.updated - study.created, 1),
     }  # fmt: skip
     for name, value in figures.items():
         if _is_number(value):

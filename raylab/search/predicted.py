@@ -46,6 +46,13 @@ def own_total(study: Study, metric: str, *roles: str) -> float:
     return sum(run.metrics.get(metric) or 0.0 for run in _own(study, roles))
 
 
+def padding_share(study: Study) -> float | None:
+    """Of the positions that the models of this study's own runs computed, the share that only pads; None if none is known."""
+    runs = [run.metrics for run in _own(study, ()) if run.metrics.get("positions")]
+    positions = sum(metrics["positions"] for metrics in runs)
+    return sum(metrics["padding_share"] * metrics["positions"] for metrics in runs) / positions if runs else None
+
+
 def saved(study: Study) -> str:
     """What runs took over of others that had begun alike, in words; empty if nothing."""
     read, seconds = own_total(study, "reused_tokens"), own_total(study, "reused_seconds")

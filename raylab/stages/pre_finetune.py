@@ -209,6 +209,7 @@ class _Batches:
         return _Mixed(
             own=parts[0].own, device=parts[0].device, micro_batch=max(part.micro_batch for part in parts), corpus_tokens=0,
             input_tokens=sum(part.input_tokens for part in parts), target_tokens=targets, flops=sum(part.flops for part in parts),
+            positions=sum(part.positions for part in parts), padding=sum(part.padding for part in parts),
             parts=tuple(parts), tasks=tuple(part.task for part in drawn), weights=tuple(weights),
         )  # fmt: skip
 

@@ -36,8 +36,8 @@ class MicroBatch:
 class StepBatch:
     """This worker's rows of one global batch, and the counts and cost of the whole of it.
 
-    micro_batch: rows that the recipe wants computed at once, at least one. masking_s: seconds in which it was drawn what is
-    hidden.
+    micro_batch: rows that the recipe wants computed at once, at least one. positions: of inputs, and of a decoder's targets,
+    with the padding that is among them. masking_s: seconds in which it was drawn what is hidden.
     """
 
     own: Batch
@@ -46,6 +46,8 @@ class StepBatch:
     corpus_tokens: int
     input_tokens: int
     target_tokens: int
+    positions: int
+    padding: int
     flops: float
     masking_s: float = 0.0
 
@@ -68,6 +70,7 @@ def step_batch(
     and count what the whole of it holds."""
     rows, sequences = len(batch.input_ids_BT), math.prod(batch.input_ids_BT.shape[:-1])
     input_tokens, target_tokens = int(batch.attention_BT.sum()), int((batch.labels_BU != -100).sum())
+    positions = batch.input_ids_BT.size + cost.decodes * batch.labels_BU.size
     own = _rows(batch, parallel.shard(rows)) if parallel.rank < rows else _nothing_asked(batch)
     own_rows = len(own.input_ids_BT)
     return StepBatch(
@@ -77,6 +80,8 @@ def step_batch(
         corpus_tokens=corpus_tokens,
         input_tokens=input_tokens,
         target_tokens=max(1, target_tokens),
+        positions=positions,
+        padding=positions - input_tokens - cost.decodes * target_tokens,
         flops=cost.training_flops(input_tokens, target_tokens, input_tokens / sequences, target_tokens / rows),
         masking_s=masking_s,
     )

@@ -90,7 +90,7 @@ def train(
         yield Progress(
             stage=training.stage, step=step + 1, steps=training.steps, learning_rate=rate, loss=value,
             corpus_tokens=batch.corpus_tokens, input_tokens=batch.input_tokens, target_tokens=batch.target_tokens,
-            flops=batch.flops, seconds=clock.laps,
+            flops=batch.flops, positions=batch.positions, padding=batch.padding, seconds=clock.laps,
         )  # fmt: skip
         if parallel.rank == 0 and checkpoints.due():
             checkpoints.save(training.stage, step + 1, model, optimizer)

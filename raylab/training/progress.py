@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 class Progress:
     """One optimizer step of a stage is done. Counts are those of the step, over all workers.
 
-    position: optimizer steps of the whole run so far. loss: nats a target token, None where it was not read from the
-    device (that is done every few steps, as it waits for the device). corpus_tokens: tokens read before masking (0 in
-    finetuning). seconds: where this step's time went, by part. measured: what the stage found out about the model with this
-    step, as metrics of the run.
+    position: optimizer steps of the whole run so far. loss: nats a target token, None where it was not read from the device
+    (that is done every few steps, as it waits for the device). corpus_tokens: tokens read before masking (0 in finetuning).
+    positions: that the model computed, of which so many only pad. seconds: where this step's time went, by part. measured:
+    what the stage found out about the model with this step, as metrics of the run.
     """
 
     stage: str
@@ -24,6 +24,8 @@ class Progress:
     input_tokens: int
     target_tokens: int
     flops: float
+    positions: int = 0
+    padding: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
 

@@ -20,6 +20,8 @@ class Totals:
     tokens: int = 0
     target_tokens: int = 0
     flops: float = 0.0
+    positions: int = 0
+    padding: int = 0
     reused_tokens: int = 0
     reused_flops: float = 0.0
     reused_seconds: float = 0.0
@@ -31,6 +33,8 @@ class Totals:
         self.tokens += progress.corpus_tokens
         self.target_tokens += progress.target_tokens
         self.flops += progress.flops
+        self.positions += progress.positions
+        self.padding += progress.padding
         self.measured |= progress.measured
         for part, seconds in progress.seconds.items():
             self.spend(part, seconds)
@@ -72,8 +76,8 @@ class Totals:
 
     def used(self) -> dict[str, float]:
         """Everything but the seconds, as metrics of the run."""
-        counts = {name: value for name, value in self.plain().items() if name not in ("seconds", "measured")}
-        return {**counts, **self.measured}
+        counts = {name: value for name, value in self.plain().items() if name not in ("seconds", "measured", "padding")}
+        return {**counts, "padding_share": self.padding / max(1, self.positions), **self.measured}
 
     def times(self) -> dict[str, float]:
         """Seconds by part, and their `total`."""

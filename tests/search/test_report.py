@@ -13,6 +13,7 @@ from raylab.search import report
 from raylab.search.follow import Follower
 from raylab.search.ledger import FILE, Ledger, Run, Study
 from raylab.search.measure import Measure
+from raylab.search.predicted import padding_share
 from raylab.search.report import charts, table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 from raylab.search.report.words import DASH, MINUS, SPACE
@@ -96,6 +97,17 @@ def test_origin_is_told(whole: Path) -> None:
         "4f5e6d7c",
     ):
         assert fact in text
+
+
+def test_padding_is_told_where_it_is_known(tmp_path: Path) -> None:
+    folder, told = whole_study(tmp_path / "demo"), "12% only padded"
+    report.write(folder, masks())
+    assert told in page_of(folder).text
+    ledger = folder / FILE
+    ledger.write_text(ledger.read_text().replace('"positions"', '"unknown"'))
+    assert padding_share(Study.read(folder)) is None
+    report.write(folder, masks())
+    assert told not in page_of(folder).text
 
 
 def test_tables_lie_beside_the_page(whole: Path) -> None:
@@ -299,3 +311,4 @@ def test_where_the_time_went_is_told_by_phase_and_part(tmp_path: Path) -> None:
     assert figure["layout"]["annotations"][0]["text"].startswith("trials: ")
     row = next(row for row in table.with_values(study) if row["role"] == "explore")
     assert (row["seconds.rungs"], row["memory"]) == (2.2, 420 * 2**20)
+    assert padding_share(study) == pytest.approx(0.125)

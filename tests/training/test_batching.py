@@ -1,5 +1,6 @@
 """From a global batch to each worker's micro-batches: nothing lost, nothing twice, no padding that all share."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ def test_counts_are_those_of_the_global_batch() -> None:
         step = step_batch(batch_of(7), Parallel(rank=rank, world=2), COST, 50)
         assert (step.corpus_tokens, step.input_tokens, step.target_tokens) == (50, 28 + 7, 21 + 7)
         assert step.flops == COST.training_flops(35, 28, 5.0, 4.0)
+        assert (step.positions, step.padding) == (7 * 8 + 7 * 7, 7 * 8 - 35 + 7 * 7 - 28)
+
+
+def test_what_only_encodes_computes_no_targets() -> None:
+    step = step_batch(batch_of(7), Parallel(), replace(COST, decodes=False), 50)
+    assert (step.positions, step.padding) == (7 * 8, 7 * 8 - 35)
 
 
 def test_micro_batches_are_as_wide_as_their_own_rows() -> None:

@@ -14,7 +14,7 @@ from raylab.search.flat import flatten
 from raylab.search.ledger import Run, Study
 from raylab.search.lineage import lineage
 from raylab.search.measure import Measure
-from raylab.search.predicted import capped, in_words, own_total, predicted, saved
+from raylab.search.predicted import capped, in_words, own_total, padding_share, predicted, saved
 from raylab.search.report import table, words
 from raylab.search.report.importance import FEWEST_TRIALS, importances
 
@@ -71,7 +71,8 @@ def _context(study: Study, masks: Masks) -> dict[str, Any]:
         "unsure": any(not one.sure for one in found), "passages": _passages(masks), "rows": table.rows(study),
         "beside": table.measures_beside(study),
         "failures": [run for run in study.runs.values() if run.error],
-        "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study), "lineage": lineage(study),
+        "costs": [(*in_words(row), row.held) for row in predicted(study)], "capped": capped(study),
+        "padding": padding_share(study), "lineage": lineage(study),
         "command": study.environment.get("command") or study.settings.get("command"), "winner": winner,
         "winner_recipe": _pretty(winner.recipe) if winner else "",
         "facts": {"Data": _facts(study.data), "Settings": _facts(study.settings), "Environment": _facts(study.environment)},
