@@ -5,7 +5,7 @@ the overlap of vocabularies is one of the measures by which Lange et al. 2021 te
 """
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,9 +82,16 @@ class Sources:
         alike = ", ".join(f"{s.data.name} {s.likeness:.2f}" for s in itertools.islice(self.taken.values(), TOLD))
         return [
             *([f"Of the tasks to mix, these have words most like the target's (1: the same): {alike}"] if alike else []),
-            *(f"Not in the mixture: {name}: {reason}" for name, reason in self.left_out.items()),
+            *(f"Not in the mixture: {', '.join(names)}: {reason}" for reason, names in self._reasons().items()),
             *told,
         ]
+
+    def _reasons(self) -> dict[str, list[str]]:
+        """Why some are left out, and which for the same reason."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, reason in self.left_out.items():
+            found[reason].append(name)
+        return found
 
 
 def sources_of(target: TaskData, request: DataRequest, wanted: Wanted) -> Sources:

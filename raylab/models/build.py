@@ -1,6 +1,9 @@
 """The base model of a recipe: of any family from random weights, or any checkpoint of an encoder or encoder-decoder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from logging import getLogger
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from raylab.errors import UserError
 from raylab.models.encoder import roberta
@@ -21,6 +25,7 @@ from raylab.models.encoder_decoder import bart, t5
 from raylab.models.lstm import lstm
 from raylab.recipe import ModelSpec
 
+_log = getLogger(__name__)
 _RANDOM = {"t5": t5, "bart": bart, "roberta": roberta, "lstm": lstm}
 # as transformers' families call them: of T5; of BART; of BERT and most encoders; of DistilBERT, ModernBERT and ALBERT beside
 _DROPOUTS = (
@@ -75,8 +80,31 @@ def _from_checkpoint(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> Pre
 
 def _loaded(name_or_path: str, config: PretrainedConfig) -> PreTrainedModel:
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForMaskedLM
-    model: PreTrainedModel = kind.from_pretrained(name_or_path, config=config, dtype=torch.float32)
-    return model
+    with _quietly():
+        model, found = kind.from_pretrained(name_or_path, config=config, dtype=torch.float32, output_loading_info=True)
+    if found["missing_keys"]:
+        _tell_what_lacks(name_or_path, ", ".join(sorted(found["missing_keys"])))
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+@cache  # once a process
+def _tell_what_lacks(name_or_path: str, weights: str) -> None:
+    _log.warning("%s lacks weights of the head that writes tokens, which begin at random: %s", name_or_path, weights)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' bars, and its table of what a checkpoint lacks."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def checkpoint(name_or_path: str) -> PreTrainedModel:
@@ -89,7 +117,9 @@ def checkpoint(name_or_path: str) -> PreTrainedModel:
 def token_embeddings(name_or_path: str) -> torch.Tensor:
     """The token embeddings (V, E) of a checkpoint. Raises UserError as `checkpoint_config` does."""
     checkpoint_config(name_or_path)
-    weight: torch.Tensor = AutoModel.from_pretrained(name_or_path, dtype=torch.float32).get_input_embeddings().weight
+    with _quietly():
+        model = AutoModel.from_pretrained(name_or_path, dtype=torch.float32)
+    weight: torch.Tensor = model.get_input_embeddings().weight
     return weight.detach()
 
 

@@ -124,6 +124,17 @@ def test_the_head_that_a_checkpoint_lacks_is_drawn_with_the_seed(tmp_path: Path,
     assert torch.equal(first.get_input_embeddings().weight, bare.get_input_embeddings().weight)
 
 
+def test_what_a_checkpoint_lacks_is_told_in_a_line(
+    tmp_path: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    transformers.BertModel(transformers.BertConfig(**SMALL)).save_pretrained(tmp_path)
+    for seed in (1, 2):
+        build(ModelSpec(pretrained=str(tmp_path)), tokenizer, seed)
+    (told,) = caplog.messages
+    assert "which begin at random: cls.predictions" in told
+    assert "LOAD REPORT" not in "".join(capfd.readouterr())
+
+
 def test_an_lstm_begins_with_the_embeddings_of_a_checkpoint(tmp_path: Path, tokenizer: Any) -> None:
     saved = encoder("Bert")
     saved.save_pretrained(tmp_path)
