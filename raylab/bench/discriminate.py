@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from raylab.app.steps import Teller
 from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
@@ -107,7 +108,9 @@ def _learned(stage: Discriminate, scale: Any, how: Preparation, folder: Path) ->
     unread = prepare(replace(whole, corpus=apart[1]), "unread", replace(how, tokenizer=str(read.folder / "tokenizer")), folder)
     context, others = (Context(data=data, seeds=Seeds.of(0, 0), stage=stage.name()) for data in (read, unread))
     pair = stage.pair(build(ModelSpec(family="roberta", scale=scale), read.tokenizer, seed=0), context)
+    teller = Teller()
     for progress in stage.train(pair, context):
+        teller(progress)
         steps = progress.step
     batches = stage.batches(pair.eval().body, others)
     told = [judged(pair, micro) for step in range(JUDGED) for micro in batches(step).micro_batches()]

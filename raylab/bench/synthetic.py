@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from raylab.app.steps import Teller
 from raylab.bench import Compared
 from raylab.data import atlas
 from raylab.data.prepared import Preparation, Prepared, prepare
@@ -110,13 +111,14 @@ def _learned(tasks: Mapping[str, SyntheticTask], steps: int, learning_rate: floa
 
 
 def _learn(task: SyntheticTask, data: Prepared, steps: int, learning_rate: float) -> dict[str, float]:
-    context = Context(data=data, seeds=Seeds.of(0, 0), stage="bench")
+    context, teller = Context(data=data, seeds=Seeds.of(0, 0), stage=task.name()), Teller()
     optimization = Optimization(learning_rate=learning_rate, decay=0.2)
     stage = Synthesize(task=task, symbols=100, shortest=4, longest=10, batch_size=32, optimization=optimization)
     stage = replace(stage, budget_tokens=round((steps - 0.5) * stage.tokens_a_step(context)))
     model = build(ModelSpec(), data.tokenizer, context.seeds.init)
     held_out = stage.held_out(model, context)
     for progress in stage.run(model, context):
+        teller(progress)
         if progress.step % _CHECK_EVERY == 0 or progress.step == progress.steps:
             accuracy = token_accuracy(model, held_out, context)
             if accuracy >= LEARNED:
