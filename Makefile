@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m raylab.search masking --dataset triviaqa
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # One kill of every kind in a real search, and its figures beside those of the same search left alone.
 chaos: $(INSTALLED)
