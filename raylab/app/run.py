@@ -64,13 +64,14 @@ def run(args: argparse.Namespace) -> int:
 def read_recipe(path: Path, told: str) -> Recipe:
     """The recipe in a JSON file. told: how messages name the file."""
     try:
-        return decode(Recipe, json.loads(path.read_text(encoding="utf-8")))
+        plain = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
             f"cannot read {told}: {error.strerror}. Give a recipe file, e.g. recipe.json of `raylab export`."
         ) from error
     except ValueError as error:
         raise UserError(f"{told} is not JSON: {error}.") from error
+    return decode(Recipe, plain)
 
 
 def _run(recipe: Any, args: argparse.Namespace) -> dict[str, Any]:

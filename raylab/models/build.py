@@ -90,7 +90,7 @@ def _loaded(name_or_path: str, config: PretrainedConfig) -> PreTrainedModel:
 
 @cache  # once a process
 def _tell_what_lacks(name_or_path: str, weights: str) -> None:
-    _log.warning("%s lacks weights of the head that writes tokens, which begin at random: %s", name_or_path, weights)
+    _log.warning("%s lacks weights, which begin at random: %s", name_or_path, weights)
 
 
 @contextmanager
